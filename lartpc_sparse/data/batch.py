@@ -30,7 +30,7 @@ class Batch:
         image_size: common to all events.
         classes: names of the semantic labels.
         keys: file and entry of each event.
-        events: the events themselves, voxels in batch order.
+        events: the events themselves, voxels in batch order; empty in training.
     """
 
     coords: Int32[Tensor, "N D"]
@@ -55,6 +55,10 @@ class Batch:
         """Event of each voxel."""
         counts = self.offsets.diff()
         return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+
+    def without_events(self) -> Batch:
+        """The batch with its tensors only."""
+        return dataclasses.replace(self, events=())
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on another device."""
@@ -114,9 +118,7 @@ def collate(events: Sequence[Event]) -> Batch:
                     "one batch cannot hold both"
                 )
         if event.feats.shape[1] != first.feats.shape[1]:
-            raise ValueError(
-                f"{event.key} has {event.feats.shape[1]} features, {first.key} {first.feats.shape[1]}"
-            )
+            raise ValueError(f"{event.key} has {event.feats.shape[1]} features, {first.key} {first.feats.shape[1]}")
     ordered = tuple(_sorted(event) for event in events)
     names = [name for name in first.labels if all(name in event.labels for event in ordered)]
     counts = np.array([len(event) for event in ordered], dtype=np.int64)
@@ -125,9 +127,7 @@ def collate(events: Sequence[Event]) -> Batch:
         feats=torch.from_numpy(np.concatenate([event.feats for event in ordered])),
         energy=torch.from_numpy(np.concatenate([event.energy for event in ordered])),
         offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
-        labels={
-            name: torch.from_numpy(np.concatenate([event.labels[name] for event in ordered])) for name in names
-        },
+        labels={name: torch.from_numpy(np.concatenate([event.labels[name] for event in ordered])) for name in names},
         image_size=first.image_size,
         classes=first.classes,
         keys=tuple(event.key for event in ordered),

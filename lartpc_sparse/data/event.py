@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Int64, Shaped
-from typing_extensions import Self
 
 __all__ = ["Event", "EventKey"]
 
@@ -51,11 +50,11 @@ class Event:
     coords: Int32[np.ndarray, "N D"]
     energy: Float32[np.ndarray, " N"]
     image_size: tuple[int, ...]
-    feats: Float32[np.ndarray, "N C"] = field(default=None)  # type: ignore[assignment]
+    feats: Float32[np.ndarray, "N C"] = None  # type: ignore[assignment]
     classes: tuple[str, ...] = ()
     labels: Mapping[str, Shaped[np.ndarray, " N"]] = field(default_factory=dict)
     particles: Mapping[str, Shaped[np.ndarray, "P ..."]] = field(default_factory=dict)
-    inverse_index: Int64[np.ndarray, " M"] = field(default=None)  # type: ignore[assignment]
+    inverse_index: Int64[np.ndarray, " M"] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.coords)

@@ -1,0 +1,81 @@
+# `make` alone lists the targets. Everything is installed into $(VENV), nothing outside it is touched.
+#
+#   make demo                      CPU build of PyTorch
+#   make demo TORCH=cuda           PyPI's build, for NVIDIA GPUs
+#   make test PYTHON=python3.12    another interpreter, for a fresh $(VENV)
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= cpu
+TORCH_VERSION ?= 2.13.0
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH_STAMP := $(VENV)/.torch-$(TORCH)-$(TORCH_VERSION)
+STAMP := $(VENV)/.installed
+# What makes an installed tree out of date: its metadata and the sources that are compiled.
+SOURCES := pyproject.toml $(wildcard setup.py) \
+	$(shell find lartpc_sparse -name '*.cpp' -o -name '*.cc' -o -name '*.hpp' -o -name '*.h')
+
+# The CPU build carries a local version and exists for Linux x86_64 only; elsewhere PyPI's wheel is a CPU build.
+PLATFORM := $(shell uname -s)-$(shell uname -m)
+ifeq ($(TORCH)-$(PLATFORM),cpu-Linux-x86_64)
+TORCH_WHEEL := "torch==$(TORCH_VERSION)+cpu" --extra-index-url https://download.pytorch.org/whl/cpu
+else
+TORCH_WHEEL := "torch==$(TORCH_VERSION)"
+endif
+ifeq ($(filter $(TORCH),cpu cuda),)
+$(error TORCH=$(TORCH) is not known; write TORCH=cpu or TORCH=cuda)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test check format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | while IFS='#' read -r name text; do \
+		printf '%-16s %s\n' "$$name" "$$text"; done
+
+env: $(STAMP) ## make the virtual environment and install the package with its development tools
+
+demo: $(STAMP) ## run the demonstration chain on the packaged sample
+	$(BIN)/python -m lartpc_sparse.run configs/demo.yaml
+
+test: $(STAMP) ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests
+
+check: $(STAMP) ## lint, format, types and the order of imports: what CI checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## put the sources into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and build products; keeps $(VENV) and runs/
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find lartpc_sparse tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or later" \
+		"(Debian: apt install python3 python3-venv) or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is" \
+		"$$($(PYTHON) --version 2>&1); Python 3.11 or later is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) cannot make virtual" \
+		"environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# An old build of another flavour goes first: pip takes 2.13.0+cpu for 2.13.0 and would keep it.
+$(TORCH_STAMP): | $(BIN)/python
+	@if ls $(VENV)/.torch-* >/dev/null 2>&1; then $(PIP) uninstall --yes torch; rm -f $(VENV)/.torch-*; fi
+	@$(PIP) install --retries 1 --timeout 15 $(TORCH_WHEEL) || { echo "error: PyTorch $(TORCH_VERSION) ($(TORCH)" \
+		"build) could not be installed, see pip's lines above. Without access to download.pytorch.org try the" \
+		"larger build of PyPI: make TORCH=cuda" >&2; exit 1; }
+	@touch $@
+
+$(STAMP): $(TORCH_STAMP) $(SOURCES)
+	@$(PIP) install -e '.[dev]' || { echo "error: the package could not be installed, see pip's lines above" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,140 @@
+"""UResNet: a U-Net of residual blocks on sparse voxels.
+
+Sources: MicroBooNE SparseSSNet (arXiv:2012.08513): 32 filters, depth 5, linear growth, strided 2^D convolutions
+down, transposed ones up, concatenated skips. Koh et al. (arXiv:2007.03083): one encoder, one decoder for each
+output, leaky ReLU, a larger input kernel. Deviation: blocks are pre-activation, so the features that leave a
+decoder pass a last normalisation and activation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field, field_validator
+from torch import nn
+
+from lartpc_sparse.backbone.base import Backbone, BackboneConfig
+from lartpc_sparse.backbone.blocks import ActivationName, Block, BlockStyle, NormName, PlainBlock, ResidualBlock
+from lartpc_sparse.sparse import SparseTensor, StridedConv, SubmanifoldConv, TransposedConv, concatenate
+
+__all__ = ["UResNet", "UResNetConfig"]
+
+
+class UResNetConfig(BackboneConfig):
+    """Configuration of `UResNet`."""
+
+    kind: Literal["uresnet"] = "uresnet"
+    filters: int = Field(32, ge=1, description="features at full resolution")
+    depth: int = Field(5, ge=0, le=12, description="number of times the image is coarsened by 2")
+    blocks: int = Field(2, ge=1, description="blocks at each level, in the encoder and in each decoder")
+    block: Literal["residual", "plain"] = "residual"
+    kernel_size: int = Field(3, ge=1, description="odd; kernel of the blocks")
+    input_kernel: int = Field(3, ge=1, description="odd; kernel of the first convolution")
+    norm: NormName = "batch"
+    activation: ActivationName = "relu"
+    growth: Literal["linear", "geometric"] = Field(
+        "linear", description="features at level l: filters * (l + 1) or filters * 2^l"
+    )
+    decoder: Literal["per_stream", "shared"] = Field(
+        "per_stream", description="one decoder for every stream of the heads, or one for all"
+    )
+
+    @field_validator("kernel_size", "input_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"a submanifold kernel must be odd, got {value}")
+        return value
+
+    def channels(self, level: int) -> int:
+        """Number of features at a level; 0 is full resolution."""
+        return self.filters * ((level + 1) if self.growth == "linear" else 2**level)
+
+    def build(self, *, in_channels: int, dim: int, streams: Sequence[str]) -> UResNet:
+        """See `BackboneConfig.build`."""
+        return UResNet(self, in_channels=in_channels, dim=dim, streams=streams)
+
+
+class _Encoder(nn.Module):
+    """Features at every level, finest first."""
+
+    def __init__(self, config: UResNetConfig, in_channels: int, style: BlockStyle, block: type[Block]) -> None:
+        super().__init__()
+        widths = [config.channels(level) for level in range(config.depth + 1)]
+        self.stem = SubmanifoldConv(
+            in_channels, widths[0], config.input_kernel, dim=style.dim, bias=style.norm == "none"
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(block(width, width, style) for _ in range(config.blocks))) for width in widths
+        )
+        self.down = nn.ModuleList(
+            nn.Sequential(
+                style.norm_activation(fine),
+                StridedConv(fine, coarse, 2, dim=style.dim, bias=style.norm == "none"),
+            )
+            for fine, coarse in itertools.pairwise(widths)
+        )
+
+    def forward(self, x: SparseTensor) -> list[SparseTensor]:
+        levels = [self.blocks[0](self.stem(x))]
+        for down, blocks in zip(self.down, list(self.blocks)[1:], strict=True):
+            levels.append(blocks(down(levels[-1])))
+        return levels
+
+
+class _Decoder(nn.Module):
+    """From the coarsest level back to full resolution, through the skips."""
+
+    def __init__(self, config: UResNetConfig, style: BlockStyle, block: type[Block]) -> None:
+        super().__init__()
+        widths = [config.channels(level) for level in range(config.depth + 1)]
+        steps = list(zip(widths[-2::-1], widths[::-1], strict=False))  # (fine, coarse), coarsest first
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                style.norm_activation(coarse),
+                TransposedConv(coarse, fine, 2, dim=style.dim, bias=style.norm == "none"),
+            )
+            for fine, coarse in steps
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(block(2 * fine, fine, style), *(block(fine, fine, style) for _ in range(config.blocks - 1)))
+            for fine, _ in steps
+        )
+        self.final = style.norm_activation(widths[0])
+
+    def forward(self, levels: list[SparseTensor]) -> SparseTensor:
+        x = levels[-1]
+        for up, blocks, skip in zip(self.up, self.blocks, levels[-2::-1], strict=True):
+            x = blocks(concatenate(skip, up(x)))
+        result: SparseTensor = self.final(x)
+        return result
+
+
+class UResNet(Backbone):
+    """One encoder and one decoder a stream (or one for all); see the module's docstring."""
+
+    def __init__(self, config: UResNetConfig, *, in_channels: int, dim: int, streams: Sequence[str]) -> None:
+        super().__init__()
+        style = BlockStyle(dim, config.kernel_size, config.norm, config.activation)
+        block: type[Block] = ResidualBlock if config.block == "residual" else PlainBlock
+        self.streams = tuple(streams)
+        self.shared = config.decoder == "shared"
+        self.out_channels = config.filters
+        self.encoder = _Encoder(config, in_channels, style, block)
+        names = ("shared",) if self.shared else self.streams
+        self.decoders = nn.ModuleDict({_module_name(name): _Decoder(config, style, block) for name in names})
+
+    def forward(self, x: SparseTensor, streams: Sequence[str] | None = None) -> Mapping[str, SparseTensor]:
+        """See `Backbone.forward`."""
+        wanted = self.streams if streams is None else tuple(streams)
+        levels = self.encoder(x)
+        if self.shared:
+            return dict.fromkeys(wanted, self.decoders["shared"](levels))
+        return {name: self.decoders[_module_name(name)](levels) for name in wanted}
+
+
+def _module_name(stream: str) -> str:
+    """Torch forbids dots in the names of submodules; streams are named `<head>.<stream>`."""
+    return stream.replace(".", ":")

@@ -1,0 +1,164 @@
+"""Runs the steps of a chain in their order; a finished step is not repeated unless its inputs changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.report import write_report
+from lartpc_sparse.schema import UserError
+from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_training
+from lartpc_sparse.steps.metrics_table import metrics_table
+from lartpc_sparse.steps.run_folder import file_identity, fingerprint, write_text
+from lartpc_sparse.steps.setup import choose_device, choose_engine, set_threads
+from lartpc_sparse.yaml_config import dump_config
+
+__all__ = ["STEPS", "run_chain"]
+
+STEPS = ("train", "predict", "evaluate", "report")
+
+
+def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = False) -> None:
+    """Run the steps whose sections the chain has.
+
+    Args:
+        config: the chain.
+        only: run these steps alone; empty: all.
+        force: repeat steps that are done.
+
+    Raises:
+        UserError: an unknown step, one without a section, or anything that the user can put right.
+    """
+    console = Console()
+    _log_to_terminal()
+    wanted = _wanted(config, only)
+    folder = RunFolder(config)
+    config_yaml = dump_config(config)
+    threads = set_threads(config.run)
+    _say(
+        console,
+        f"run {config.run.name} in {folder.root}: {', '.join(wanted)}; device {choose_device(config.run)}, "
+        f"{threads} CPU threads, engine {choose_engine(config.run).name}",
+    )
+    write_text(folder.config_file, config_yaml)
+    for step in wanted:
+        inputs = fingerprint(_inputs(step, config, folder))
+        before = folder.steps().get(step, {})
+        same = before.get("inputs") == inputs
+        if same and before.get("status") == "done" and not force and _output(step, folder).exists():
+            _say(console, f"{step}: done before, inputs unchanged ({_output(step, folder)})")
+            continue
+        folder.mark(step, inputs, "running")
+        _run(step, config, folder, config_yaml, resume=same and before.get("status") == "running")
+        folder.mark(step, inputs, "done")
+        _say(console, f"{step}: wrote {_output(step, folder)}")
+    if folder.metrics.exists() and {"evaluate", "report"} & set(wanted):
+        console.print(metrics_table(json.loads(folder.metrics.read_text(encoding="utf-8"))))
+    if "report" in wanted:
+        _say(console, f"report: {folder.report.resolve()}")
+
+
+def _say(console: Console, text: str) -> None:
+    """One line as it is: user's text is not markup, and paths are not broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _log_to_terminal() -> None:
+    logger = logging.getLogger("lartpc_sparse")
+    if not logger.handlers:
+        logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False, markup=False))
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def _wanted(config: ChainConfig, only: Sequence[str]) -> list[str]:
+    present = [step for step in STEPS if getattr(config, step) is not None]
+    for step in only:
+        if step not in STEPS:
+            raise UserError(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
+        if step not in present:
+            raise UserError(f"--only {step}: the chain has no section {step} (it has {', '.join(present) or 'none'})")
+    if not present:
+        raise UserError(f"the chain has none of the sections {', '.join(STEPS)}: there is nothing to do")
+    return [step for step in present if not only or step in only]
+
+
+def _output(step: str, folder: RunFolder) -> Path:
+    return {
+        "train": folder.training,
+        "predict": folder.predictions,
+        "evaluate": folder.metrics,
+        "report": folder.report,
+    }[step]
+
+
+def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
+    """Everything that the result of a step depends on, as JSON-ready values."""
+    section = config.model_dump(mode="json")
+    data = section["data"]
+    if step == "train":
+        del data["test"], data["workers"]
+        return {
+            "seed": config.run.seed,
+            "data": data,
+            "model": section["model"],
+            "train": section["train"],
+            "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
+        }
+    if step == "predict":
+        used = {name: data[name] for name in ("test", "transforms", "batch", "on_bad_event")}
+        return {
+            "seed": config.run.seed,
+            "data": used,
+            "model": section["model"],
+            "predict": section["predict"],
+            "files": _reader_files(config, "test"),
+            "checkpoint": file_identity(folder.checkpoint),
+        }
+    if step == "evaluate":
+        return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}
+    return {
+        "report": section["report"],
+        "metrics": file_identity(folder.metrics),
+        "predictions": file_identity(folder.predictions),
+        "log": file_identity(folder.training_log),
+    }
+
+
+def _reader_files(config: ChainConfig, part: str) -> list[Any]:
+    reader = getattr(config.data, part)
+    files: Sequence[str] = getattr(reader.build(), "files", ()) if reader is not None else ()
+    return [file_identity(Path(name)) for name in files]
+
+
+def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool) -> None:
+    actions: dict[str, Callable[[], object]] = {
+        "train": lambda: run_training(config, folder, config_yaml, resume=resume),
+        "predict": lambda: run_prediction(config, folder, config_yaml),
+        "evaluate": lambda: run_evaluation(config, folder),
+        "report": lambda: _report(config, folder, config_yaml),
+    }
+    actions[step]()
+
+
+def _report(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
+    assert config.report is not None
+    for needed, step in ((folder.predictions, "predict"), (folder.metrics, "evaluate")):
+        if not needed.exists():
+            raise UserError(f"the report needs {needed}; run the step {step} first")
+    write_report(
+        folder.report,
+        title=config.run.name,
+        metrics=folder.metrics,
+        predictions=folder.predictions,
+        training_log=folder.training_log if folder.training_log.exists() else None,
+        config_yaml=config_yaml,
+        config=config.report,
+    )

@@ -1,0 +1,63 @@
+"""A chain as its user writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lartpc_sparse.data.pipeline import DataConfig
+from lartpc_sparse.data.sampler import BatchConfig
+from lartpc_sparse.network import ModelConfig
+from lartpc_sparse.report import ReportConfig
+from lartpc_sparse.schema import Config
+from lartpc_sparse.train import TrainConfig
+
+__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig"]
+
+
+class RunConfig(Config):
+    """Section `run`: name, place and machine."""
+
+    name: str = Field("run", min_length=1, description="shown in the report")
+    output_dir: Path = Field(Path("runs/run"), description="folder of everything the chain writes")
+    seed: int = Field(0, ge=0, description="of weights, order of events, augmentations and masks")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
+    engine: Literal["auto", "torch"] = Field("auto", description="sparse convolution engine")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null: as many as the process may use")
+
+
+class PredictConfig(Config):
+    """Section `predict`."""
+
+    output: str = Field("predictions.h5", min_length=1, description="file in output_dir")
+    checkpoint: str = Field("best", min_length=1, description="best, last, or the path of a checkpoint")
+    batch: BatchConfig | None = Field(None, description="null: as data.batch")
+    precision: Literal["32", "bf16"] = "32"
+
+
+class EvaluateConfig(Config):
+    """Section `evaluate`."""
+
+    output: str = Field("metrics.json", min_length=1, description="file in output_dir")
+
+
+class ChainConfig(Config):
+    """A whole chain; a step whose section is absent is left out."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig | None = None
+    predict: PredictConfig | None = None
+    evaluate: EvaluateConfig | None = None
+    report: ReportConfig | None = None
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        if self.train is not None and self.data.train is None:
+            raise ValueError("the section train needs data.train: which events to train on")
+        if self.predict is not None and self.data.test is None:
+            raise ValueError("the section predict needs data.test: which events to predict")
+        return self

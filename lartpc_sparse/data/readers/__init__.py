@@ -1,0 +1,16 @@
+"""Readers: one file format a module, all behind `Reader`."""
+
+from lartpc_sparse.data.readers.base import Reader, ReaderConfig
+from lartpc_sparse.data.readers.pilarnet import PilarnetConfig, PilarnetReader
+from lartpc_sparse.data.readers.sample import SampleConfig
+from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
+
+__all__ = [
+    "PilarnetConfig",
+    "PilarnetReader",
+    "Reader",
+    "ReaderConfig",
+    "SampleConfig",
+    "VoxelsConfig",
+    "VoxelsReader",
+]

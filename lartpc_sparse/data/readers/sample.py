@@ -1,0 +1,45 @@
+"""The events that come with the package: 400 Geant4 events in three splits."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import Field
+
+from lartpc_sparse.data.readers.base import ReaderConfig
+from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
+
+__all__ = ["SampleConfig", "sample_file"]
+
+Split = Literal["train", "validation", "test"]
+
+
+def sample_file(split: Split) -> str:
+    """Path of the packaged file of a split."""
+    return str(files("lartpc_sparse") / "data" / "sample" / f"{split}.h5")
+
+
+class SampleConfig(ReaderConfig):
+    """The packaged sample: 320 train, 40 validation, 40 test events; see `data/sample/README.md`."""
+
+    kind: Literal["sample"] = "sample"
+    split: Split = Field(default="train", description="which of the three files")
+    select: tuple[int, int] | None = Field(default=None, description="use the events start..stop-1")
+    limit: int | None = Field(default=None, gt=0, description="use the first n events")
+    labels: tuple[str, ...] | None = Field(default=None, description="label columns to read; all by default")
+    particles: bool = Field(default=True, description="read the particle table")
+
+    def build(self) -> VoxelsReader:
+        """Open the file of the split.
+
+        Raises:
+            UserError: the package was installed without its data.
+        """
+        return VoxelsConfig(
+            files=(sample_file(self.split),),
+            select=self.select,
+            limit=self.limit,
+            labels=self.labels,
+            particles=self.particles,
+        ).build()

@@ -1,0 +1,55 @@
+"""What a file of the project's own format says about itself, checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import h5py
+
+from lartpc_sparse.data.readers.files import damage_named
+from lartpc_sparse.data.voxel_file import FORMAT, FORMAT_VERSION
+from lartpc_sparse.schema import UserError
+
+__all__ = ["VoxelHeader", "read_header"]
+
+
+@dataclass(frozen=True)
+class VoxelHeader:
+    """What a file says about all its events; `voxel_size_mm` is NaN where it is not known."""
+
+    classes: tuple[str, ...]
+    image_size: tuple[int, ...]
+    voxel_size_mm: float
+    origin: str
+    num_events: int
+
+
+def read_header(file: h5py.File, path: str) -> VoxelHeader:
+    """Header of an open file, checked; reads no event.
+
+    Raises:
+        UserError: not this format, a newer version of it, or damaged.
+    """
+    with damage_named(path, "the attributes"):
+        found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
+        if found != FORMAT:
+            raise UserError(
+                f"{path} is not a {FORMAT} file (its attribute `format` is {found!r}); choose the `kind` of reader "
+                "that fits the file"
+            )
+        if version > FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format_version {version}, this package reads up to {FORMAT_VERSION}: upgrade it"
+            )
+        classes = json.loads(file.attrs["classes"])
+        header = VoxelHeader(
+            classes=tuple(str(name) for name in classes),
+            image_size=tuple(int(size) for size in file.attrs["image_size"]),
+            voxel_size_mm=float(file.attrs["voxel_size_mm"]),
+            origin=str(file.attrs["origin"]),
+            num_events=len(file["offsets"]) - 1,
+        )
+    if header.num_events < 0 or not header.image_size:
+        raise UserError(f"{path}: `offsets` or `image_size` is empty; the file is damaged: make it again")
+    return header

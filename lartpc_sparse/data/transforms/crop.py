@@ -1,0 +1,81 @@
+"""Keep the voxels inside one box of fixed size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64
+from pydantic import Field, PositiveInt
+
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, require_finite_energy
+
+__all__ = ["Crop", "CropConfig"]
+
+Center = Literal["charge", "random", "middle"]
+
+
+class CropConfig(TransformConfig):
+    """Keep one box of the image; coordinates are not shifted and `image_size` stays."""
+
+    kind: Literal["crop"] = "crop"
+    size: PositiveInt | tuple[PositiveInt, ...] = Field(
+        description="box size in voxels, one number or one for each axis; an axis shorter than this is kept whole"
+    )
+    center: Center = Field(
+        default="charge",
+        description="charge: around a random voxel, drawn by its energy; random: anywhere in the image; "
+        "middle: the middle of the image",
+    )
+
+    def build(self) -> Crop:
+        """The transform."""
+        return Crop(size=self.size, center=self.center)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Keep the voxels of a box that always lies inside the image.
+
+    Attributes:
+        size: voxels along each axis.
+        center: `charge` puts the box around a voxel drawn with probability proportional to its energy
+            (negative ones count as 0; all alike when none is positive), moved inwards at the border;
+            `random` draws the position of the box uniformly; `middle` is fixed.
+    """
+
+    size: int | tuple[int, ...]
+    center: Center = "charge"
+
+    def __call__(self, event: Event, rng: np.random.Generator) -> Event:
+        """The voxels inside the box.
+
+        Raises:
+            UserError: `size` does not fit the number of axes.
+            BadEventError: `center` is charge and an energy is NaN or infinite.
+        """
+        size = np.array(per_axis(self.size, event.dim, "crop.size"), dtype=np.int64)
+        if len(event) == 0:
+            return event
+        low = self._first_position(event, size, rng)
+        outside = (event.coords < low) | (event.coords >= low + size)
+        return event.select(np.flatnonzero(~outside.any(axis=1)))
+
+    def _first_position(
+        self, event: Event, size: Int64[np.ndarray, " D"], rng: np.random.Generator
+    ) -> Int64[np.ndarray, " D"]:
+        room = np.maximum(np.array(event.image_size, dtype=np.int64) - size, 0)
+        first: Int64[np.ndarray, " D"]
+        if self.center == "middle":
+            first = room // 2
+        elif self.center == "random":
+            first = rng.integers(0, room, endpoint=True)
+        else:
+            require_finite_energy(event)
+            weight = np.maximum(event.energy.astype(np.float64), 0)
+            total = weight.sum()
+            row = rng.choice(len(event), p=weight / total if total > 0 else None)
+            first = np.clip(event.coords[row] - size // 2, 0, room)
+        return first

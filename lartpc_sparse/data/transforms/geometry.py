@@ -1,0 +1,150 @@
+"""Random symmetries of the image: mirror axes, exchange axes, shift.
+
+`image_size` stays, and so do the positions and directions of the particle table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.transforms.base import TransformConfig
+from lartpc_sparse.schema import BadEventError, UserError
+
+__all__ = ["Flip", "FlipConfig", "PermuteAxes", "PermuteAxesConfig", "Translate", "TranslateConfig"]
+
+
+def _different(axes: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(axes)) != len(axes):
+        raise ValueError("an axis is named twice")
+    return axes
+
+
+Axes = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), AfterValidator(_different)]
+
+
+class FlipConfig(TransformConfig):
+    """Mirror each of the axes with some probability."""
+
+    kind: Literal["flip"] = "flip"
+    axes: Axes | None = Field(default=None, description="axes that may be mirrored, from 0; none: all")
+    probability: float = Field(default=0.5, ge=0, le=1, description="for each axis, independently")
+
+    def build(self) -> Flip:
+        """The transform."""
+        return Flip(axes=self.axes, probability=self.probability)
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirror axes: x becomes S - 1 - x in an image of S voxels.
+
+    Attributes:
+        axes: that may be mirrored, None for all.
+        probability: for each axis.
+    """
+
+    axes: tuple[int, ...] | None = None
+    probability: float = 0.5
+
+    def __call__(self, event: Event, rng: np.random.Generator) -> Event:
+        """The mirrored event.
+
+        Raises:
+            UserError: an axis that the image does not have.
+        """
+        axes = np.array(_axes(self.axes, event.dim, "flip"), dtype=np.int64)
+        chosen = axes[rng.random(len(axes)) < self.probability]
+        coords = event.coords.copy()
+        coords[:, chosen] = np.array(event.image_size, dtype=np.int32)[chosen] - 1 - coords[:, chosen]
+        return event.replace(coords=coords)
+
+
+class PermuteAxesConfig(TransformConfig):
+    """Exchange axes at random; they must have the same number of voxels."""
+
+    kind: Literal["permute_axes"] = "permute_axes"
+    axes: Axes | None = Field(default=None, description="axes that are exchanged, from 0; none: all")
+
+    def build(self) -> PermuteAxes:
+        """The transform."""
+        return PermuteAxes(axes=self.axes)
+
+
+@dataclass(frozen=True)
+class PermuteAxes:
+    """Put the axes in a random order, every order (also the given one) with equal probability.
+
+    Attributes:
+        axes: that take part, None for all.
+    """
+
+    axes: tuple[int, ...] | None = None
+
+    def __call__(self, event: Event, rng: np.random.Generator) -> Event:
+        """The event with exchanged axes.
+
+        Raises:
+            UserError: the image is not equally long along the axes, or does not have one of them.
+        """
+        axes = np.array(_axes(self.axes, event.dim, "permute_axes"), dtype=np.int64)
+        sizes = [event.image_size[axis] for axis in axes]
+        if len(set(sizes)) > 1:
+            raise UserError(
+                f"permute_axes exchanges axes {axes.tolist()}, but the image has {sizes} voxels along them; "
+                "name axes of equal size in permute_axes.axes"
+            )
+        coords = event.coords.copy()
+        coords[:, axes] = event.coords[:, rng.permutation(axes)]
+        return event.replace(coords=coords)
+
+
+class TranslateConfig(TransformConfig):
+    """Shift the event inside the image."""
+
+    kind: Literal["translate"] = "translate"
+    max_shift: PositiveInt = Field(description="largest shift along an axis, voxels")
+
+    def build(self) -> Translate:
+        """The transform."""
+        return Translate(max_shift=self.max_shift)
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Shift by a random number of voxels along each axis, uniform over the shifts that lose no voxel.
+
+    Attributes:
+        max_shift: largest shift either way, voxels.
+    """
+
+    max_shift: int
+
+    def __call__(self, event: Event, rng: np.random.Generator) -> Event:
+        """The shifted event.
+
+        Raises:
+            BadEventError: a voxel lies outside the image.
+        """
+        if len(event) == 0:
+            return event
+        below = event.coords.min(axis=0)
+        above = np.array(event.image_size, dtype=np.int64) - 1 - event.coords.max(axis=0)
+        if below.min() < 0 or above.min() < 0:
+            raise BadEventError(
+                f"{event.key}: coords span {below.tolist()} to {event.coords.max(axis=0).tolist()}, "
+                f"outside the image of {event.image_size} voxels; correct image_size"
+            )
+        shift = rng.integers(-np.minimum(below, self.max_shift), np.minimum(above, self.max_shift), endpoint=True)
+        return event.replace(coords=event.coords + shift.astype(np.int32))
+
+
+def _axes(axes: tuple[int, ...] | None, dim: int, kind: str) -> tuple[int, ...]:
+    chosen = tuple(range(dim)) if axes is None else axes
+    if max(chosen) >= dim:
+        raise UserError(f"{kind}.axes is {list(chosen)}, but the images have axes 0..{dim - 1}")
+    return chosen

@@ -1,0 +1,210 @@
+"""Remove boxes of voxels and offer every position inside them as a candidate: the input of inpainting.
+
+Source: LArDRIP fills the missing region of a track with a dense grid of candidate voxels with an initial
+value, and a sparse network decides which of them are real and what energy they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64, Shaped
+from pydantic import Field, FiniteFloat, PositiveInt
+
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, require_finite_energy, require_unmasked
+
+__all__ = [
+    "MaskBoxes",
+    "MaskBoxesConfig",
+    "add_empty_mask",
+    "box_of_voxel",
+    "grid_positions",
+    "mask_regions",
+    "place_boxes",
+]
+
+PLACEMENT_TRIES = 10
+
+
+class MaskBoxesConfig(TransformConfig):
+    """Boxes around random active voxels are emptied and filled with candidate voxels."""
+
+    kind: Literal["mask_boxes"] = "mask_boxes"
+    size: PositiveInt | tuple[PositiveInt, ...] = Field(
+        default=12, description="box size in voxels, one number or one for each axis"
+    )
+    count: PositiveInt = Field(
+        default=2, description="boxes an event; one that finds no free place after ten tries is left out"
+    )
+    seed_value: FiniteFloat | Literal["random"] = Field(
+        default=0.0,
+        description="every input feature of a candidate: a number, or random for uniform in [-1, 1]",
+    )
+
+    def build(self) -> MaskBoxes:
+        """The transform."""
+        return MaskBoxes(size=self.size, count=self.count, seed_value=self.seed_value)
+
+
+@dataclass(frozen=True)
+class MaskBoxes:
+    """Mask `count` boxes that do not overlap; see `mask_regions` for the result.
+
+    Must stand after the transforms that read or change energies (log_energy, energy_threshold, scale_energy);
+    those refuse a masked event.
+
+    Attributes:
+        size: voxels along each axis.
+        count: boxes an event.
+        seed_value: input features of the candidates.
+    """
+
+    size: int | tuple[int, ...] = 12
+    count: int = 2
+    seed_value: float | Literal["random"] = 0.0
+
+    def __call__(self, event: Event, rng: np.random.Generator) -> Event:
+        """The event with boxes masked; an empty event gets the columns only.
+
+        Raises:
+            UserError: the event is masked already, or `size` does not fit the number of axes.
+            BadEventError: an energy, the target of a candidate, is not finite.
+        """
+        require_unmasked(event, "mask_boxes")
+        require_finite_energy(event)
+        size = per_axis(self.size, event.dim, "mask_boxes.size")
+        boxes = place_boxes(event.coords, size, self.count, event.image_size, rng)
+        n_candidates = int((boxes[:, 1] - boxes[:, 0]).prod(axis=1).sum())
+        shape = (n_candidates, event.feats.shape[1])
+        if self.seed_value == "random":
+            feats = rng.uniform(-1.0, 1.0, size=shape).astype(np.float32)
+        else:
+            feats = np.full(shape, self.seed_value, dtype=np.float32)
+        return mask_regions(event, boxes, feats)
+
+
+def place_boxes(
+    coords: Int32[np.ndarray, "N D"],
+    size: tuple[int, ...],
+    count: int,
+    image_size: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, "K 2 D"]:
+    """At most `count` boxes that do not overlap, each around a random voxel and holding it.
+
+    A box is centred on the voxel, moved by at most a quarter of its size along each axis, and cut at the
+    border of the image, so that it may be smaller than `size` there.
+
+    Returns:
+        First position inside and first position beyond each box, along each axis.
+    """
+    dim = len(image_size)
+    boxes = np.empty((0, 2, dim), dtype=np.int64)
+    if len(coords) == 0:
+        return boxes
+    extent = np.array(size, dtype=np.int64)
+    reach = extent // 4
+    for _ in range(count):
+        for _ in range(PLACEMENT_TRIES):
+            centre = coords[rng.integers(len(coords))] + rng.integers(-reach, reach, endpoint=True)
+            low = centre - extent // 2
+            box = np.clip([low, low + extent], 0, image_size)
+            overlaps = ((boxes[:, 0] < box[1]) & (box[0] < boxes[:, 1])).all(axis=1)
+            if not overlaps.any():
+                boxes = np.concatenate([boxes, box[None]])
+                break
+    return boxes
+
+
+def box_of_voxel(coords: Int32[np.ndarray, "N D"], boxes: Int64[np.ndarray, "K 2 D"]) -> Int64[np.ndarray, " N"]:
+    """Number of the box that holds each voxel, -1 outside all (boxes do not overlap)."""
+    gap = np.full(len(coords), -1, dtype=np.int64)
+    for number, (low, high) in enumerate(boxes):
+        gap[((coords >= low) & (coords < high)).all(axis=1)] = number
+    return gap
+
+
+def grid_positions(
+    boxes: Int64[np.ndarray, "K 2 D"],
+) -> tuple[Int32[np.ndarray, "G D"], Int64[np.ndarray, " G"]]:
+    """Every position inside the boxes, box after box, the last axis fastest; and the box of each."""
+    dim = boxes.shape[2]
+    blocks = [np.empty((0, dim), dtype=np.int64)]
+    for low, high in boxes:
+        blocks.append(np.indices(tuple(high - low)).reshape(dim, -1).T + low)
+    sizes = np.array([len(block) for block in blocks[1:]], dtype=np.int64)
+    gap = np.repeat(np.arange(len(boxes), dtype=np.int64), sizes)
+    return np.concatenate(blocks).astype(np.int32), gap
+
+
+def mask_regions(event: Event, boxes: Int64[np.ndarray, "K 2 D"], candidate_feats: Float32[np.ndarray, "G C"]) -> Event:
+    """The event without the voxels in `boxes`, followed by one candidate for each position in them.
+
+    Labels added: `candidate` bool; `active` bool, a candidate that was a voxel; `target_energy` float32, the
+    energy of that voxel, else 0; `gap` int64, box number, -1 outside. Candidates have energy 0 and in the
+    other labels -1 (integers), 0 (floats) or False. `inverse_index` of the removed voxels is -1.
+
+    Raises:
+        ValueError: a label column is unsigned and cannot hold -1.
+    """
+    gap_of_voxel = box_of_voxel(event.coords, boxes)
+    inside = gap_of_voxel >= 0
+    coords, gap = grid_positions(boxes)
+    row = _grid_row(event.coords[inside], gap_of_voxel[inside], boxes)
+    target = np.bincount(row, weights=event.energy[inside], minlength=len(coords)).astype(np.float32)
+    active = np.zeros(len(coords), dtype=np.bool_)
+    active[row] = True
+
+    kept = add_empty_mask(event.select(gap_of_voxel < 0))
+    columns: dict[str, Shaped[np.ndarray, " G"]] = {
+        "candidate": np.ones(len(coords), dtype=np.bool_),
+        "active": active,
+        "target_energy": target,
+        "gap": gap,
+    }
+    return kept.replace(
+        coords=np.concatenate([kept.coords, coords]),
+        energy=np.concatenate([kept.energy, np.zeros(len(coords), dtype=np.float32)]),
+        feats=np.concatenate([kept.feats, candidate_feats]),
+        labels={
+            name: np.concatenate([column, columns.get(name, _blank_like(name, column, len(coords)))])
+            for name, column in kept.labels.items()
+        },
+    )
+
+
+def add_empty_mask(event: Event) -> Event:
+    """The event with the columns of `mask_regions` and nothing masked, to share a batch with masked events."""
+    n = len(event)
+    empty: Mapping[str, Shaped[np.ndarray, " N"]] = {
+        "candidate": np.zeros(n, dtype=np.bool_),
+        "active": np.zeros(n, dtype=np.bool_),
+        "target_energy": np.zeros(n, dtype=np.float32),
+        "gap": np.full(n, -1, dtype=np.int64),
+    }
+    return event.with_labels(**empty)
+
+
+def _grid_row(
+    coords: Int32[np.ndarray, "N D"], gap: Int64[np.ndarray, " N"], boxes: Int64[np.ndarray, "K 2 D"]
+) -> Int64[np.ndarray, " N"]:
+    """Row of each voxel in `grid_positions(boxes)`; every voxel lies in box `gap`."""
+    extent = boxes[:, 1] - boxes[:, 0]
+    volume = extent.prod(axis=1)
+    first_row = np.cumsum(volume) - volume
+    row = np.zeros(len(coords), dtype=np.int64)
+    for axis in range(boxes.shape[2]):
+        row = row * extent[gap, axis] + (coords[:, axis] - boxes[gap, 0, axis])
+    result: Int64[np.ndarray, " N"] = first_row[gap] + row
+    return result
+
+
+def _blank_like(name: str, column: Shaped[np.ndarray, " N"], count: int) -> Shaped[np.ndarray, " G"]:
+    """`count` values of the column's type that mean: nothing is known."""
+    if column.dtype.kind == "u":
+        raise ValueError(f"label {name} is {column.dtype}, which has no -1; use a signed integer type")
+    return np.full((count, *column.shape[1:]), -1 if column.dtype.kind == "i" else 0, dtype=column.dtype)

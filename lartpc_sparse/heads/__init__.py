@@ -1,0 +1,21 @@
+"""Pluggable heads: one file a task."""
+
+from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.inpaint import InpaintConfig, InpaintHead
+from lartpc_sparse.heads.semantic import SemanticConfig, SemanticHead
+from lartpc_sparse.heads.spatial_embedding import SpatialEmbeddingConfig, SpatialEmbeddingHead, normalised_coordinates
+
+__all__ = [
+    "Decoded",
+    "Evaluator",
+    "Head",
+    "HeadConfig",
+    "InpaintConfig",
+    "InpaintHead",
+    "SemanticConfig",
+    "SemanticHead",
+    "SemanticLabels",
+    "SpatialEmbeddingConfig",
+    "SpatialEmbeddingHead",
+    "normalised_coordinates",
+]

@@ -1,0 +1,117 @@
+"""SEAM 3: what a head must offer. One file a task: configuration, module, loss, decoding, metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+from pydantic import Field
+from torch import Tensor, nn
+
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.data.transforms import Transform
+from lartpc_sparse.schema import PartConfig
+from lartpc_sparse.sparse import SparseTensor
+
+__all__ = ["Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
+
+
+@dataclass(frozen=True)
+class SemanticLabels:
+    """Class of every voxel of a batch, by name.
+
+    Attributes:
+        labels: index into `classes`, -1 where there is none.
+        classes: names.
+    """
+
+    labels: Int64[np.ndarray, " N"]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a head says of a batch.
+
+    Attributes:
+        columns: per-voxel results, in batch order.
+        tables: results with rows of their own, one mapping of columns an event; empty when the head has none.
+        semantic: set by a head that classifies voxels; other heads decode with it.
+    """
+
+    columns: Mapping[str, Shaped[np.ndarray, "N ..."]] = field(default_factory=dict)
+    tables: Sequence[Mapping[str, Shaped[np.ndarray, "K ..."]]] = ()
+    semantic: SemanticLabels | None = None
+
+
+class Evaluator(ABC):
+    """Collects the metrics of one head, event by event, from the predictions file."""
+
+    @abstractmethod
+    def update(self, prediction: Prediction) -> None:
+        """Take one event into account."""
+
+    @abstractmethod
+    def result(self) -> dict[str, Any]:
+        """The metrics as JSON-ready values; undefined ones are None."""
+
+
+class Head(nn.Module, ABC):
+    """Turns the features of its streams into predictions for one task."""
+
+    @abstractmethod
+    def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
+        """Raw outputs by name, from the features of the head's streams."""
+
+    @abstractmethod
+    def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The weighted terms of the loss by name; their sum is what is minimised.
+
+        A batch without anything to learn from gives zeros that are still attached to the graph.
+        """
+
+    def monitor(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Quantities of a validation batch to watch besides the loss, averaged over events; none by default."""
+        del output, batch
+        return {}
+
+    @abstractmethod
+    def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
+        """Predictions for a batch; `semantic` is what a semantic head of the same network has decoded."""
+
+
+class HeadConfig(PartConfig, ABC):
+    """Base of the configurations in `model.heads`."""
+
+    weight: float = Field(1.0, ge=0, description="factor on this head's loss in the sum over heads")
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the backbone streams that the head reads."""
+        return ("features",)
+
+    @property
+    def uses_coordinates(self) -> bool:
+        """Whether the network must be given the normalised coordinates of the voxels."""
+        return False
+
+    def targets(self) -> Transform | None:
+        """A transform that adds the label columns which the loss needs."""
+        return None
+
+    def view(self) -> Transform | None:
+        """A transform that changes the image for this head (masked regions); None: the head sees it as it is."""
+        return None
+
+    @abstractmethod
+    def build(self, *, in_channels: int, dim: int) -> Head:
+        """The head for features of `in_channels` channels in `dim` axes."""
+
+    @abstractmethod
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> Evaluator:
+        """Metrics of the head called `name`; `truth_classes` names the values of the semantic truth."""

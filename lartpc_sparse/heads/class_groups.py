@@ -1,0 +1,60 @@
+"""Semantic labels of a batch in the classes of a head, matched by name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from lartpc_sparse.schema import UserError
+
+__all__ = ["TRACK_SHOWER_GROUPS", "class_lookup", "regroup", "regroup_tensor"]
+
+Groups = Mapping[str, tuple[str, ...]]
+
+TRACK_SHOWER_GROUPS: dict[str, tuple[str, ...]] = {
+    "shower": ("shower",),
+    "track": ("track", "HIP", "MIP"),
+    "Michel": ("Michel",),
+    "delta": ("delta",),
+}
+"""The four classes of the clustering literature, from either class scheme."""
+
+
+@functools.cache
+def _lookup(classes: tuple[str, ...], groups: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[int, ...]:
+    table = [-1] * (len(classes) + 1)  # the last entry serves the label -1
+    for number, (group, members) in enumerate(groups):
+        found = [classes.index(member) for member in members if member in classes]
+        if not found:
+            raise UserError(
+                f"the data has no class for '{group}' (looked for {', '.join(members)}); "
+                f"its classes are {', '.join(classes) or 'none'}. Change the head's classes or the reader's scheme"
+            )
+        for index in found:
+            table[index] = number
+    return tuple(table)
+
+
+def class_lookup(classes: tuple[str, ...], groups: Groups) -> Int64[np.ndarray, " L"]:
+    """Label in `classes` -> number of the group that holds it, -1 for none; entry -1 (the last) is -1.
+
+    Raises:
+        UserError: a group has no member among `classes`.
+    """
+    return np.array(_lookup(classes, tuple((name, tuple(members)) for name, members in groups.items())))
+
+
+def regroup(labels: Int64[np.ndarray, " N"], classes: tuple[str, ...], groups: Groups) -> Int64[np.ndarray, " N"]:
+    """Labels as numbers of groups; see `class_lookup`."""
+    grouped: np.ndarray = class_lookup(classes, groups)[labels]
+    return grouped
+
+
+def regroup_tensor(labels: Int64[Tensor, " N"], classes: tuple[str, ...], groups: Groups) -> Int64[Tensor, " N"]:
+    """`regroup` for tensors."""
+    return torch.from_numpy(class_lookup(classes, groups)).to(labels.device)[labels]

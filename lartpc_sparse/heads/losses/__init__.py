@@ -1,0 +1,16 @@
+"""Losses as pure functions."""
+
+from lartpc_sparse.heads.losses.embedding import MaskLoss, embedding_loss_terms
+from lartpc_sparse.heads.losses.inpainting import RegressionForm, track_nontrack_terms
+from lartpc_sparse.heads.losses.instances import Instances, find_instances
+from lartpc_sparse.heads.losses.lovasz import lovasz_hinge
+
+__all__ = [
+    "Instances",
+    "MaskLoss",
+    "RegressionForm",
+    "embedding_loss_terms",
+    "find_instances",
+    "lovasz_hinge",
+    "track_nontrack_terms",
+]

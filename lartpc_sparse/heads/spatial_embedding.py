@@ -1,0 +1,214 @@
+"""Particle instances by spatial embedding and seediness.
+
+Koh et al., arXiv:2007.03083: every voxel is moved to e = x + tanh(o) near the centre of its particle, with a margin
+sigma; seediness tells how close to the centre it landed. Normalised coordinates x = (index - S/2) / (S/2).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from lartpc_sparse.cluster import ClusterThresholds, Leftover, connected_components, decode_by_class
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
+from lartpc_sparse.heads.losses import MaskLoss, embedding_loss_terms, find_instances
+from lartpc_sparse.metrics.clustering import ClusteringScores, clustering_scores, summarise_clustering
+from lartpc_sparse.schema import Config, UserError
+from lartpc_sparse.sparse import SparseTensor
+
+__all__ = ["EmbeddingEvaluator", "SpatialEmbeddingConfig", "SpatialEmbeddingHead", "normalised_coordinates"]
+
+
+class LossWeights(Config):
+    """Factors of the four terms."""
+
+    mask: float = Field(1.0, ge=0)
+    separation: float = Field(1.0, ge=0)
+    smoothing: float = Field(1.0, ge=0)
+    seediness: float = Field(1.0, ge=0)
+
+
+_PUBLIC_THRESHOLDS = {  # of the public configurations
+    "shower": ClusterThresholds(seed=0.80, probability=0.13),
+    "track": ClusterThresholds(seed=0.90, probability=0.24),
+    "Michel": ClusterThresholds(seed=0.55, probability=0.48),
+    "delta": ClusterThresholds(seed=0.80, probability=0.48),
+}
+
+
+class SpatialEmbeddingConfig(HeadConfig):
+    """Configuration of `SpatialEmbeddingHead`."""
+
+    kind: Literal["spatial_embedding"] = "spatial_embedding"
+    classes: dict[str, tuple[str, ...]] = Field(
+        TRACK_SHOWER_GROUPS, description="classes that are clustered, each with the semantic classes it is made of"
+    )
+    mask_loss: MaskLoss = "lovasz"
+    focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal mask loss")
+    separation_delta: float = Field(0.2, gt=0, description="centroids closer than twice this repel each other")
+    loss_weights: LossWeights = LossWeights()
+    thresholds: dict[str, ClusterThresholds] = Field(
+        _PUBLIC_THRESHOLDS, description="where the decoding stops, for every class"
+    )
+    leftover: Leftover = Field(
+        "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = [name for name in self.classes if name not in self.thresholds]
+        if missing:
+            raise ValueError(f"thresholds has no entry for {', '.join(missing)}")
+        return self
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Two decoders: one for embedding and margin, one for seediness."""
+        return ("embedding", "seediness")
+
+    @property
+    def uses_coordinates(self) -> bool:
+        """Positions are input features (arXiv:2007.03083)."""
+        return True
+
+    def build(self, *, in_channels: int, dim: int) -> SpatialEmbeddingHead:
+        """See `HeadConfig.build`."""
+        return SpatialEmbeddingHead(self, in_channels, dim)
+
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> EmbeddingEvaluator:
+        """See `HeadConfig.evaluator`."""
+        return EmbeddingEvaluator(self, name, truth_classes)
+
+
+def normalised_coordinates(batch: Batch) -> Tensor:
+    """Positions x = (index - S/2) / (S/2) on every axis, S the side of the image: (N, D), in [-1, 1)."""
+    half = torch.tensor(batch.image_size, dtype=torch.float32, device=batch.coords.device) / 2
+    return (batch.coords - half) / half
+
+
+class SpatialEmbeddingHead(Head):
+    """Linear layers to offset, margin and seediness."""
+
+    def __init__(self, config: SpatialEmbeddingConfig, in_channels: int, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.dim = dim
+        self.embed = nn.Linear(in_channels, dim + 1)
+        self.seed = nn.Linear(in_channels, 1)
+
+    def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
+        """`embedding` (N, D), `margin` (N,) in (0, 2), `seediness` (N,) in (0, 1)."""
+        raw = self.embed(features["embedding"].feats).float()
+        return {
+            "embedding": normalised_coordinates(batch) + torch.tanh(raw[:, : self.dim]),
+            "margin": 2.0 * torch.sigmoid(raw[:, self.dim]),
+            "seediness": torch.sigmoid(self.seed(features["seediness"].feats).float()[:, 0]),
+        }
+
+    def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """The four terms of `embedding_loss_terms`, each with its weight."""
+        semantic = regroup_tensor(batch.labels["semantic"], batch.classes, self.config.classes)
+        instances = find_instances(batch.labels["instance"], semantic, batch.batch_index())
+        terms = embedding_loss_terms(
+            output["embedding"][instances.voxels],
+            output["margin"][instances.voxels],
+            output["seediness"][instances.voxels],
+            instances,
+            mask_loss=self.config.mask_loss,
+            delta=self.config.separation_delta,
+            focal_gamma=self.config.focal_gamma,
+        )
+        return {name: term * getattr(self.config.loss_weights, name) for name, term in terms.items()}
+
+    def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
+        """`cluster` with predicted semantics, `cluster_true_semantics` with true ones; -1 is no cluster.
+
+        Raises:
+            UserError: neither a semantic head nor true semantics say what class a voxel has.
+        """
+        sources: dict[str, SemanticLabels] = {}
+        if semantic is not None:
+            sources["cluster"] = semantic
+        if "semantic" in batch.labels:
+            truth = batch.labels["semantic"].cpu().numpy().astype(np.int64)
+            sources["cluster_true_semantics"] = SemanticLabels(truth, batch.classes)
+        if not sources:
+            raise UserError(
+                "the spatial_embedding head clusters class by class, but the model has no semantic head and the "
+                "events no semantic truth; add a head of kind semantic to model.heads"
+            )
+        columns = {}
+        arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
+        offsets = batch.offsets.tolist()
+        for column, labels in sources.items():
+            classes = regroup(labels.labels, labels.classes, self.config.classes)
+            parts = [
+                self._decode_event(arrays, classes, slice(start, stop)) for start, stop in itertools.pairwise(offsets)
+            ]
+            columns[column] = np.concatenate(parts)
+        return Decoded(columns=columns)
+
+    def _decode_event(self, arrays: Mapping[str, np.ndarray], classes: np.ndarray, rows: slice) -> np.ndarray:
+        thresholds = {number: self.config.thresholds[name] for number, name in enumerate(self.config.classes)}
+        return decode_by_class(
+            arrays["embedding"][rows],
+            arrays["margin"][rows],
+            arrays["seediness"][rows],
+            classes[rows],
+            thresholds,
+            leftover=self.config.leftover,
+        ).astype(np.int32)
+
+
+class EmbeddingEvaluator(Evaluator):
+    """Clustering metrics per event and class, with true and with predicted semantics, beside connected components."""
+
+    def __init__(self, config: SpatialEmbeddingConfig, name: str, truth_classes: tuple[str, ...]) -> None:
+        self.config = config
+        self.name = name
+        self.truth_classes = truth_classes
+        self.scores: dict[str, dict[str, list[ClusteringScores]]] = {}
+
+    def update(self, prediction: Prediction) -> None:
+        """See `Evaluator.update`."""
+        if not {"semantic", "instance"} <= set(prediction.truth):
+            return
+        semantic = regroup(prediction.truth["semantic"].astype(np.int64), self.truth_classes, self.config.classes)
+        instance = prediction.truth["instance"].astype(np.int64)
+        clusters = {"connected_components": connected_components(prediction.coords, semantic)}
+        for source, column in (("predicted", "cluster"), ("true", "cluster_true_semantics")):
+            if f"{self.name}/{column}" in prediction.columns:
+                clusters[source] = prediction.columns[f"{self.name}/{column}"].astype(np.int64)
+        for number, name in enumerate(self.config.classes):
+            rows = (semantic == number) & (instance >= 0)
+            for source, found in clusters.items():
+                scores = clustering_scores(instance[rows], found[rows])
+                if scores is not None:
+                    self.scores.setdefault(source, {}).setdefault(name, []).append(scores)
+
+    def result(self) -> dict[str, Any]:
+        """See `Evaluator.result`."""
+        summary = {
+            source: {name: summarise_clustering(scores) for name, scores in by_class.items()}
+            for source, by_class in self.scores.items()
+        }
+        baselines = {"connected_components": summary.pop("connected_components", {})}
+        return {
+            "kind": "spatial_embedding",
+            "classes": list(self.config.classes),
+            "semantics": summary,
+            "mean_ari": {
+                source: float(np.mean([score.ari for scores in by_class.values() for score in scores]))
+                for source, by_class in self.scores.items()
+            },
+            "baselines": baselines,
+        }

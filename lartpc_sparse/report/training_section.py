@@ -1,0 +1,76 @@
+"""The section with the loss curves and the learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lartpc_sparse.report.blocks import Figure, FigureGrid, Note, Section
+from lartpc_sparse.report.charts import Line, lines
+from lartpc_sparse.report.palette import NEUTRAL, TRAIN, VALIDATION
+from lartpc_sparse.report.training_log import Curve, TrainingLog, running_mean, thinned_rows
+
+__all__ = ["training_section"]
+
+MAX_POINTS = 1500
+
+
+def training_section(log: TrainingLog | None) -> Section:
+    """Loss curves per term, learning rate and speed; says so when there was no training.
+
+    Args:
+        log: None when the run has no training log.
+    """
+    if log is None or not log.curves:
+        why = "no training log" if log is None else "an empty training log"
+        text = f"This run has {why}, so there are no loss curves: the weights come from elsewhere."
+        return Section("training", "Training", (Note(text),))
+    losses = tuple(_loss_figure(log, term) for term in log.terms)
+    others = (
+        _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
+        _single(log, "voxels_per_s", "voxels per second", NEUTRAL, smooth=True),
+    )
+    blocks: list[FigureGrid | Note] = []
+    if losses:
+        blocks.append(FigureGrid(losses, log_switch=True, columns="narrow"))
+    rates = tuple(figure for figure in others if figure is not None)
+    if rates:
+        blocks.append(FigureGrid(rates, log_switch=True, columns="narrow"))
+    dropped = {name: curve.dropped for name, curve in log.curves.items() if curve.dropped}
+    if dropped:
+        listed = ", ".join(f"{name}: {number}" for name, number in dropped.items())
+        blocks.append(Note(f"Values that were not finite and are not drawn: {listed}."))
+    lead = "Thin: every recorded value (thinned when there are many). Thick: running mean over 2\u2009% of them."
+    return Section("training", "Training", tuple(blocks), lead)
+
+
+def _loss_figure(log: TrainingLog, term: str) -> Figure:
+    drawn: list[Line] = []
+    for part, name, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
+        curve = log.curve(f"{part}/{term}")
+        if curve is not None and len(curve):
+            drawn += _raw_and_smooth(curve, name, colour, _width(curve))
+    title = "total loss" if term == "loss" else term.replace("/", ": ", 1)
+    return Figure(title, lines(drawn, "optimiser step", "loss"), height=280)
+
+
+def _width(curve: Curve) -> int:
+    """Two per cent of the values, an odd number."""
+    return 2 * (len(curve) // 100) + 1
+
+
+def _raw_and_smooth(curve: Curve, name: str, colour: str, width: int) -> list[Line]:
+    rows = thinned_rows(len(curve), MAX_POINTS)
+    steps, raw = curve.steps[rows], curve.values[rows]
+    if width == 1:
+        return [Line(name, steps, raw, colour, markers=len(rows) < 60)]
+    smooth = running_mean(curve.values, width)[rows]
+    return [Line(name, steps, raw, colour, faint=True), Line(name, steps, smooth, colour)]
+
+
+def _single(log: TrainingLog, name: str, title: str, colour: str, *, smooth: bool) -> Figure | None:
+    curve = log.curve(name)
+    if curve is None or not len(curve):
+        return None
+    width = _width(curve) if smooth else 1
+    drawn = [replace(line, legend=False) for line in _raw_and_smooth(curve, title, colour, width)]
+    return Figure(title, lines(drawn, "optimiser step", title), height=280)

@@ -1,0 +1,114 @@
+"""The command line: `python -m lartpc_sparse.run chain.yaml`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from lartpc_sparse.provenance import __version__
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+Runs a chain: simulate, train, predict, evaluate, report. A step whose section is absent from the file
+is left out; a finished step is not repeated unless its inputs changed."""
+
+_EXAMPLES = """\
+examples:
+  python -m lartpc_sparse.run configs/demo.yaml
+  python -m lartpc_sparse.run chain.yaml --set train.epochs=2 --set run.output_dir=runs/short
+  python -m lartpc_sparse.run chain.yaml --set data.transforms.0.min_mev=0.1
+  python -m lartpc_sparse.run chain.yaml --only predict evaluate
+  python -m lartpc_sparse.run chain.yaml --only report --force
+  python -m lartpc_sparse.run --schema > chain.schema.json
+
+exit status:
+  0    the chain is done
+  2    the configuration or an input file is wrong; the message says where
+  130  interrupted with Ctrl-C
+  1    anything else, with a traceback: please report it"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: arguments without the program's name; default those of the process.
+
+    Returns:
+        0 done, 2 the user has something to put right, 130 interrupted.
+
+    Raises:
+        SystemExit: `--help`, `--version` (status 0) or arguments that cannot be used (status 2).
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.chain is None and not arguments.schema:
+        parser.error("name the chain file, before --set and --only: python -m lartpc_sparse.run chain.yaml ...")
+    try:
+        return _run(arguments, parser)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lartpc_sparse.run",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("chain", nargs="?", metavar="chain.yaml", help="the chain to run")
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        dest="overrides",
+        metavar="a.b=c",
+        help="replace a value of the chain; list entries by number, counted from 0",
+    )
+    parser.add_argument("--only", action="extend", nargs="+", default=[], metavar="STEP", help="run only these steps")
+    parser.add_argument("--force", action="store_true", help="repeat steps that are finished")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of a chain file and stop")
+    parser.add_argument("--version", action="version", version=f"lartpc_sparse {__version__}")
+    return parser
+
+
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    # Imported here so that --help and a mistyped option answer at once, without loading torch.
+    from lartpc_sparse.chain import STEPS, run_chain
+    from lartpc_sparse.config import ChainConfig
+    from lartpc_sparse.schema import UserError
+    from lartpc_sparse.yaml_config import load_config
+
+    if arguments.schema:
+        sys.stdout.write(json.dumps(ChainConfig.model_json_schema(), indent=2) + "\n")
+        return 0
+    unknown = [step for step in arguments.only if step not in STEPS]
+    if unknown:
+        parser.error(f"--only {unknown[0]}: no such step; valid: {', '.join(STEPS)}")
+    try:
+        config = load_config(arguments.chain, ChainConfig, arguments.overrides)
+        run_chain(config, only=tuple(arguments.only), force=arguments.force)
+    except UserError as error:
+        _complain(str(error))
+        return 2
+    return 0
+
+
+def _complain(message: str) -> None:
+    """Prints a message on stderr, in the user's own words: nothing in it is taken for markup."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, emoji=False, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

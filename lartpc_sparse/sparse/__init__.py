@@ -1,0 +1,37 @@
+"""The sparse voxel core: tensors, plans, operations and layers, in D = 1 to 4 axes."""
+
+from lartpc_sparse.sparse.engines import Engine, TorchEngine
+from lartpc_sparse.sparse.kernel import kernel_offsets
+from lartpc_sparse.sparse.kernel_map import KernelMap
+from lartpc_sparse.sparse.layers import (
+    BatchNorm,
+    FeatureLayer,
+    PointwiseConv,
+    Pool,
+    StridedConv,
+    SubmanifoldConv,
+    TransposedConv,
+)
+from lartpc_sparse.sparse.level import Level
+from lartpc_sparse.sparse.operations import apply_to_feats, concatenate
+from lartpc_sparse.sparse.plan import Plan
+from lartpc_sparse.sparse.tensor import SparseTensor
+
+__all__ = [
+    "BatchNorm",
+    "Engine",
+    "FeatureLayer",
+    "KernelMap",
+    "Level",
+    "Plan",
+    "PointwiseConv",
+    "Pool",
+    "SparseTensor",
+    "StridedConv",
+    "SubmanifoldConv",
+    "TorchEngine",
+    "TransposedConv",
+    "apply_to_feats",
+    "concatenate",
+    "kernel_offsets",
+]

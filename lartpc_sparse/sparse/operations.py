@@ -1,0 +1,147 @@
+"""Operations on sparse tensors, as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lartpc_sparse.sparse.kernel import per_axis
+from lartpc_sparse.sparse.kernel_map import KernelMap
+from lartpc_sparse.sparse.tensor import SparseTensor
+
+__all__ = [
+    "apply_to_feats",
+    "concatenate",
+    "pointwise_conv",
+    "pool",
+    "strided_conv",
+    "submanifold_conv",
+    "transposed_conv",
+]
+
+PoolMode = Literal["max", "mean", "sum"]
+
+
+def _convolve(
+    x: SparseTensor,
+    weight: Float[Tensor, "K C_in C_out"],
+    kernel_map: KernelMap,
+    bias: Float[Tensor, " C_out"] | None,
+) -> Tensor:
+    if weight.shape[0] != kernel_map.kernel_volume or weight.shape[1] != x.feats.shape[1]:
+        raise ValueError(
+            f"weight of shape {tuple(weight.shape)} (K, C_in, C_out) does not fit a kernel of "
+            f"{kernel_map.kernel_volume} slots on {x.feats.shape[1]} features"
+        )
+    feats = x.feats
+    device = feats.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        feats, weight = feats.to(dtype), weight.to(dtype)
+    out = x.plan.engine.convolve(feats, weight, kernel_map)
+    return out if bias is None else out + bias.to(out.dtype)
+
+
+def submanifold_conv(
+    x: SparseTensor,
+    weight: Float[Tensor, "K C_in C_out"],
+    kernel_size: tuple[int, ...],
+    bias: Float[Tensor, " C_out"] | None = None,
+) -> SparseTensor:
+    """Submanifold sparse convolution: the set of voxels stays as it is (Graham et al., arXiv:1711.10275).
+
+    Raises:
+        ValueError: even kernel size, or a weight that does not fit kernel and features.
+    """
+    kernel_map = x.plan.submanifold_map(x.stride, kernel_size)
+    return x.replace(_convolve(x, weight, kernel_map, bias))
+
+
+def strided_conv(
+    x: SparseTensor,
+    weight: Float[Tensor, "K C_in C_out"],
+    kernel_size: tuple[int, ...],
+    step: tuple[int, ...],
+    bias: Float[Tensor, " C_out"] | None = None,
+) -> SparseTensor:
+    """Convolution onto the voxels floor(coords / step): out[q] = sum_k W_k in[step q + offset_k].
+
+    Raises:
+        ValueError: a weight that does not fit kernel and features.
+    """
+    kernel_map = x.plan.strided_map(x.stride, kernel_size, step)
+    feats = _convolve(x, weight, kernel_map, bias)
+    return SparseTensor(feats, x.plan, x.plan.coarser(x.stride, step).stride)
+
+
+def transposed_conv(
+    x: SparseTensor,
+    weight: Float[Tensor, "K C_in C_out"],
+    kernel_size: tuple[int, ...],
+    step: tuple[int, ...],
+    bias: Float[Tensor, " C_out"] | None = None,
+) -> SparseTensor:
+    """Transpose of `strided_conv`, back onto the finer voxels that the plan already has.
+
+    Raises:
+        ValueError: the stride is not a multiple of `step`, or the weight does not fit.
+        KeyError: the plan has no level of the finer stride.
+    """
+    step = per_axis(step, x.dim, "step")
+    if any(have % step_ for have, step_ in zip(x.stride, step, strict=True)):
+        raise ValueError(f"cannot go up by {step} from stride {x.stride}")
+    stride = tuple(have // step_ for have, step_ in zip(x.stride, step, strict=True))
+    kernel_map = x.plan.strided_map(stride, kernel_size, step).transposed
+    return SparseTensor(_convolve(x, weight, kernel_map, bias), x.plan, stride)
+
+
+def pointwise_conv(
+    x: SparseTensor, weight: Float[Tensor, "C_in C_out"], bias: Float[Tensor, " C_out"] | None = None
+) -> SparseTensor:
+    """1 x 1 convolution: the same linear map on every voxel."""
+    return x.replace(torch.nn.functional.linear(x.feats, weight.T, bias))
+
+
+def pool(x: SparseTensor, kernel_size: tuple[int, ...], step: tuple[int, ...], mode: PoolMode) -> SparseTensor:
+    """Pool the active voxels under the kernel onto the voxels floor(coords / step).
+
+    `mean` divides by the number of active voxels. A voxel under no kernel slot that is active gets 0.
+
+    Raises:
+        ValueError: unknown mode.
+    """
+    reductions = {"max": "amax", "mean": "mean", "sum": "sum"}
+    if mode not in reductions:
+        raise ValueError(f"pool mode must be one of {sorted(reductions)}, got {mode!r}")
+    kernel_map = x.plan.strided_map(x.stride, kernel_size, step)
+    channels = x.feats.shape[1]
+    pooled = x.feats.new_zeros((kernel_map.num_out, channels)).scatter_reduce(
+        0,
+        kernel_map.out_index[:, None].expand(-1, channels),
+        x.feats.index_select(0, kernel_map.in_index),
+        reductions[mode],
+        include_self=False,
+    )
+    return SparseTensor(pooled, x.plan, x.plan.coarser(x.stride, step).stride)
+
+
+def apply_to_feats(x: SparseTensor, function: Callable[[Tensor], Tensor]) -> SparseTensor:
+    """Any function of the features, voxels kept (activations, norms)."""
+    return x.replace(function(x.feats))
+
+
+def concatenate(*tensors: SparseTensor) -> SparseTensor:
+    """Features side by side, for tensors on the same voxels.
+
+    Raises:
+        ValueError: the tensors live on different plans or levels.
+    """
+    first = tensors[0]
+    for other in tensors[1:]:
+        if other.plan is not first.plan or other.stride != first.stride:
+            raise ValueError(f"cannot concatenate tensors of strides {first.stride} and {other.stride} or of two plans")
+    return first.replace(torch.cat([x.feats for x in tensors], dim=1))

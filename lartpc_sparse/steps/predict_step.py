@@ -1,0 +1,151 @@
+"""Step `predict`: every test event through the network, results aligned with the voxels of the file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import yaml
+from torch.utils.data import DataLoader
+
+from lartpc_sparse.config import ChainConfig, PredictConfig
+from lartpc_sparse.data.dataset import EventDataset
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
+from lartpc_sparse.data.sampler import EventBatchSampler
+from lartpc_sparse.heads import Decoded
+from lartpc_sparse.network import ModelConfig, Network
+from lartpc_sparse.progress import track
+from lartpc_sparse.schema import UserError
+from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
+from lartpc_sparse.steps.run_folder import RunFolder
+from lartpc_sparse.steps.setup import choose_device, choose_engine
+from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
+
+__all__ = ["load_network", "run_prediction"]
+
+logger = logging.getLogger("lartpc_sparse")
+
+
+def load_network(config: ChainConfig, folder: RunFolder) -> Network:
+    """The network of the chain with the weights of its checkpoint.
+
+    Raises:
+        UserError: no or a damaged checkpoint, or one of another model.
+    """
+    checkpoint = read_checkpoint(folder.checkpoint)
+    trained = ChainConfig.model_validate(yaml.safe_load(checkpoint[CHECKPOINT_KEY]["config"])).model
+    different = _different_keys(trained, config.model)
+    if different:
+        raise UserError(
+            f"checkpoint {folder.checkpoint} was trained with another model ({', '.join(different)} differ); "
+            "train again, or correct the section model"
+        )
+    network = Network(config.model, choose_engine(config.run))
+    prefix = "network."
+    network.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if prefix in name}
+    )
+    return network.eval()
+
+
+def _different_keys(trained: ModelConfig, wanted: ModelConfig) -> list[str]:
+    """Entries of the model that change its weights or what they mean; loss and decoding options may differ."""
+    found = [name for name in ("dim", "features", "backbone") if getattr(trained, name) != getattr(wanted, name)]
+    if list(trained.heads) != list(wanted.heads):
+        return [*found, "heads"]
+    for name, head in wanted.heads.items():
+        before = trained.heads[name]
+        if before.kind != head.kind or getattr(before, "classes", None) != getattr(head, "classes", None):
+            found.append(f"heads.{name}")
+    return found
+
+
+def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
+    """Predict all events of `data.test` into the predictions file.
+
+    Raises:
+        UserError: see `load_network`; a bad event when `data.on_bad_event` is fail.
+    """
+    assert config.predict is not None
+    assert config.data.test is not None
+    device = choose_device(config.run)
+    network = load_network(config, folder).to(device)
+    reader = config.data.test.build()
+    events = EventDataset(
+        reader,
+        config.data.transform_list(training=False),
+        seed=config.run.seed,
+        on_bad_event=config.data.on_bad_event,
+    )
+    masking = config.model.masking_head
+    view = None if masking is None else config.model.heads[masking].view()
+    batch = config.predict.batch or config.data.batch
+    sampler = EventBatchSampler(reader.num_voxels(), batch, shuffle=False, seed=config.run.seed)
+    loader: DataLoader[Views] = DataLoader(
+        PredictionDataset(events, view, config.run.seed),
+        batch_sampler=sampler,
+        collate_fn=join_views,
+        num_workers=config.data.num_workers(device),
+    )
+    skipped = 0
+    writer = PredictionWriter(
+        folder.predictions,
+        image_size=reader.image_size,
+        classes=reader.classes,
+        attributes={"run": config.run.name, "checkpoint": str(folder.checkpoint)},
+        config_yaml=config_yaml,
+    )
+    with writer, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
+        for group in loader:
+            for prediction in predict_batch(network, group, config.predict):
+                writer.write(prediction)
+                skipped += prediction.status != "ok"
+            bar.advance(len(group.events), voxels=group.plain.num_voxels)
+    if skipped:
+        logger.warning("%d of %d events were skipped; the reasons are in %s", skipped, len(reader), folder.predictions)
+
+
+def predict_batch(network: Network, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
+    """Predictions of a group of events, in order."""
+    device = next(network.parameters()).device
+    masking = network.config.masking_head
+    decoded: dict[str, Decoded] = {}
+    for batch, names in (
+        (group.plain, tuple(name for name in network.config.heads if name != masking)),
+        (group.masked, () if masking is None else (masking,)),
+    ):
+        if batch is not None and names:
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"),
+            ):
+                moved = batch.to(device)
+                decoded |= network.decode(network(moved, names), moved)
+    offsets = group.plain.offsets.tolist()
+    for number, views in enumerate(group.events):
+        rows = slice(offsets[number], offsets[number + 1])
+        yield _prediction(views, group.plain.events[number], rows, number, decoded)
+
+
+def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded]) -> Prediction:
+    """One event: per-voxel results scattered back to the rows of the file."""
+    columns = {
+        f"{head}/{name}": scatter_to_input(
+            values[rows], event.inverse_index, np.nan if values.dtype.kind == "f" else -1
+        )
+        for head, result in decoded.items()
+        for name, values in result.columns.items()
+    }
+    kinds = {"semantic": np.int8, "instance": np.int32}
+    return Prediction(
+        key=views.raw.key,
+        coords=views.raw.coords,
+        energy=views.raw.energy,
+        truth={name: views.raw.labels[name].astype(kind) for name, kind in kinds.items() if name in views.raw.labels},
+        columns=columns,
+        tables={head: result.tables[number] for head, result in decoded.items() if result.tables},
+        status="ok" if views.bad is None else views.bad,
+    )

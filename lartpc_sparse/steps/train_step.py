@@ -1,0 +1,52 @@
+"""Step `train`."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import torch
+from lightning.pytorch import seed_everything
+
+from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.network import Network
+from lartpc_sparse.steps.run_folder import RunFolder
+from lartpc_sparse.steps.setup import choose_device, choose_engine, training_dataset
+from lartpc_sparse.train import TrainingData, fit
+
+__all__ = ["run_training"]
+
+
+def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool) -> None:
+    """Train, or continue a training that was interrupted; an earlier training of other inputs is kept aside.
+
+    Raises:
+        UserError: see `fit`.
+    """
+    assert config.train is not None
+    assert config.data.train is not None
+    if folder.training.exists() and not resume:
+        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        folder.training.rename(aside)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the seed is in the configuration
+    seed_everything(config.run.seed, verbose=False)
+    device = choose_device(config.run)
+    network = Network(config.model, choose_engine(config.run))
+    validation = config.data.validation
+    data = TrainingData(
+        train=training_dataset(config, config.data.train, training=True),
+        validation=None if validation is None else training_dataset(config, validation, training=False),
+        batch=config.data.batch,
+        seed=config.run.seed,
+        num_workers=config.data.num_workers(device),
+    )
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
+    fit(
+        network,
+        config.train,
+        data,
+        folder=folder.training,
+        device=device,
+        config_yaml=config_yaml,
+        resume=resume,
+    )

@@ -1,0 +1,61 @@
+"""Configuration of the training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from lartpc_sparse.schema import Config
+
+__all__ = ["EarlyStopConfig", "OptimizerConfig", "ScheduleConfig", "TrainConfig"]
+
+
+class OptimizerConfig(Config):
+    """Optimiser of torch.optim."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = Field(1e-3, gt=0, description="highest learning rate")
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, and beta_1 of adam and adamw")
+
+
+class ScheduleConfig(Config):
+    """Learning rate against the step: a linear warm-up, then constant or falling to `final_fraction`."""
+
+    kind: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = Field(0, ge=0, description="optimiser steps of linear warm-up from 0")
+    final_fraction: float = Field(0.01, ge=0, le=1, description="last rate as a share of the highest")
+
+
+class EarlyStopConfig(Config):
+    """Stop when the validation loss has not fallen for a while."""
+
+    patience: int = Field(5, ge=1, description="validations without improvement")
+    min_delta: float = Field(0.0, ge=0, description="least improvement that counts")
+
+
+class TrainConfig(Config):
+    """Section `train` of a chain."""
+
+    epochs: int = Field(15, ge=1)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    precision: Literal["32", "bf16", "16"] = Field(
+        "32", description="32, or mixed precision with bfloat16 or float16 (CUDA only) convolutions"
+    )
+    clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: unlimited")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one step")
+    devices: int | Literal["auto"] = Field("auto", description="GPUs or CPU processes; auto: all GPUs, one CPU process")
+    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    checkpoint_every_steps: int | None = Field(
+        None, ge=1, description="also save the last state every so many steps, beside the end of each epoch"
+    )
+    early_stop: EarlyStopConfig | None = None
+    log_every_steps: int = Field(1, ge=1)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        """YAML reads 32 and 16 as numbers."""
+        return str(value) if isinstance(value, int) else value

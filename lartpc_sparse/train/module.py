@@ -1,0 +1,145 @@
+"""The network as a LightningModule: one training step, one validation step, the optimiser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.network import Network
+from lartpc_sparse.provenance import provenance
+from lartpc_sparse.schema import UserError
+from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
+from lartpc_sparse.train.schedule import rate_factor
+
+__all__ = ["CHECKPOINT_KEY", "TrainingModule"]
+
+CHECKPOINT_KEY = "lartpc_sparse"
+"""Entry of a checkpoint that holds version, git hash and resolved configuration."""
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a network on batches of events.
+
+    Args:
+        network: what is trained.
+        config: section `train`.
+        total_steps: optimiser steps of the whole training, for the schedule.
+        total_batches, batches_done: batches of the whole training, and those that an interrupted run had done.
+        config_yaml: resolved configuration of the chain, stored in every checkpoint.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: TrainConfig,
+        *,
+        total_steps: int,
+        total_batches: int,
+        batches_done: int,
+        config_yaml: str,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.total_steps = total_steps
+        self.total_batches = total_batches
+        self.batches_done = batches_done
+        self.config_yaml = config_yaml
+        self._waiting_since = time.monotonic()
+        self._step_began = self._waiting_since
+
+    def _terms(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        outputs = self.network(batch)
+        terms = self.network.loss(outputs, batch)
+        return torch.stack(list(terms.values())).sum(), terms, outputs
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Note how long the step waited for its data."""
+        del batch, batch_idx
+        self._step_began = time.monotonic()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch.
+
+        Raises:
+            UserError: the loss is not finite; names the events.
+        """
+        del batch_idx
+        loss, terms, _ = self._terms(batch)
+        if not torch.isfinite(loss.detach()):
+            bad = ", ".join(f"{name} {float(value)}" for name, value in terms.items() if not torch.isfinite(value))
+            raise UserError(
+                f"the loss became {float(loss)} at step {self.global_step} ({bad or 'the sum of all terms'}) on the "
+                f"events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr or "
+                "train.clip_norm. The last checkpoint is kept"
+            )
+        self._log("train", loss, terms, batch)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the speed of the step and its learning rate."""
+        del outputs, batch_idx
+        now = time.monotonic()
+        waited, worked = self._step_began - self._waiting_since, now - self._step_began
+        self.log_dict(
+            {
+                "lr": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                "voxels_per_s": batch.num_voxels / max(waited + worked, 1e-9),
+                "data_wait_fraction": waited / max(waited + worked, 1e-9),
+            }
+        )
+        self._waiting_since = now
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and monitored quantities of one validation batch."""
+        del batch_idx
+        loss, terms, outputs = self._terms(batch)
+        self._log("val", loss, {**terms, **self.network.monitor(outputs, batch)}, batch)
+
+    def on_validation_end(self) -> None:
+        """Validation is not waiting for data."""
+        self._waiting_since = time.monotonic()
+
+    def _log(self, stage: str, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> None:
+        training = stage == "train"
+        self.log_dict(
+            {f"{stage}/loss": loss, **{f"{stage}/{name}": value for name, value in terms.items()}},
+            batch_size=len(batch),
+            on_step=training,
+            on_epoch=not training,
+            sync_dist=not training,
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and a schedule that acts at every step."""
+        optimizer = _optimizer(self.config.optimizer, self.network)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, self.total_steps, self.config.schedule)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which code and configuration made the checkpoint, and where in the epoch it stands."""
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        checkpoint[CHECKPOINT_KEY] = {
+            **provenance(),
+            "config": self.config_yaml,
+            "epoch": self.trainer.current_epoch,
+            "batch": progress.ready,
+        }
+
+
+def _optimizer(config: OptimizerConfig, network: Network) -> torch.optim.Optimizer:
+    parameters = network.parameters()
+    if config.kind == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+        )
+    kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)

@@ -1,0 +1,150 @@
+"""EventBatchSampler: every event once, budgets kept, ranks even, resumable."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, pack_events
+from lartpc_sparse.schema import UserError
+
+counts_lists = st.lists(st.integers(0, 40), max_size=40)
+batch_configs = st.one_of(
+    st.integers(1, 7).map(lambda n: BatchConfig(events=n)), st.integers(1, 60).map(lambda n: BatchConfig(max_voxels=n))
+)
+
+
+def sampler(counts: list[int], batch: BatchConfig, **options: object) -> EventBatchSampler:
+    settings_ = {"shuffle": True, "seed": 3, **options}
+    return EventBatchSampler(np.array(counts, dtype=np.int64), batch, **settings_)  # type: ignore[arg-type]
+
+
+def naive_budget(counts: list[int], order: list[int], budget: int) -> list[list[int]]:
+    batches: list[list[int]] = []
+    used = 0
+    for event in order:
+        size = max(counts[event], 1)
+        if not batches or used + size > budget:
+            batches.append([])
+            used = 0
+        batches[-1].append(event)
+        used += size
+    return batches
+
+
+@given(counts_lists, batch_configs, st.booleans(), st.integers(0, 3))
+@settings(max_examples=80, deadline=None)
+def test_every_event_exactly_once(counts: list[int], batch: BatchConfig, shuffle: bool, epoch: int) -> None:
+    batches = sampler(counts, batch, shuffle=shuffle).batches(epoch)
+    events = [event for one in batches for event in one]
+    assert sorted(events) == list(range(len(counts)))
+    assert all(batches)
+    if not shuffle:
+        assert events == sorted(events)
+
+
+@given(counts_lists, st.integers(1, 60), st.randoms(use_true_random=False))
+@settings(max_examples=80, deadline=None)
+def test_budget_packing_equals_a_plain_loop(counts: list[int], budget: int, random: object) -> None:
+    order = list(range(len(counts)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    batches, _ = pack_events(
+        np.array(order, dtype=np.int64), np.array(counts, dtype=np.int64), BatchConfig(max_voxels=budget)
+    )
+    assert batches == naive_budget(counts, order, budget)
+    for one in batches:
+        assert len(one) == 1 or sum(counts[event] for event in one) <= budget
+
+
+@given(counts_lists, batch_configs, st.integers(1, 4), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_ranks_share_an_epoch(counts: list[int], batch: BatchConfig, world_size: int, shuffle: bool) -> None:
+    alone = sampler(counts, batch, shuffle=shuffle).batches(1)
+    shares = [
+        sampler(counts, batch, shuffle=shuffle, rank=rank, world_size=world_size).batches(1)
+        for rank in range(world_size)
+    ]
+    lengths = [len(share) for share in shares]
+    seen = Counter(tuple(one) for share in shares for one in share)
+    if shuffle:
+        assert len(set(lengths)) == 1
+        assert set(seen) == {tuple(one) for one in alone}
+        repeats = sum(seen.values()) - len(alone)
+        assert 0 <= repeats < world_size
+        if repeats <= len(alone):
+            assert seen == Counter(tuple(one) for one in alone + alone[:repeats])
+    else:
+        assert max(lengths) - min(lengths) <= 1
+        assert seen == Counter(tuple(one) for one in alone)
+    together = [shares[i % world_size][i // world_size] for i in range(len(alone))]
+    assert together == alone  # batch i belongs to rank i modulo world_size
+
+
+def test_order_depends_on_seed_and_epoch_only() -> None:
+    one = sampler([1] * 50, BatchConfig(events=5))
+    assert one.batches(4) == sampler([1] * 50, BatchConfig(events=5)).batches(4)
+    assert one.batches(4) != one.batches(5)
+    assert one.batches(4) != sampler([1] * 50, BatchConfig(events=5), seed=4).batches(4)
+    assert one.batches(4) != [list(range(n, n + 5)) for n in range(0, 50, 5)]
+
+
+@given(st.integers(0, 10))
+@settings(max_examples=11, deadline=None)
+def test_start_batch_leaves_out_the_first_batches(start: int) -> None:
+    one = sampler([3] * 30, BatchConfig(events=3))
+    one.set_epoch(2)
+    whole = list(one)
+    assert [index for pair in whole for _, index in pair] == [e for b in one.batches(2) for e in b]
+    assert {epoch for pair in whole for epoch, _ in pair} == {2}
+    one.set_epoch(2, start_batch=start)
+    assert list(one) == whole[start:]
+    assert len(one) == 10
+    one.set_epoch(3)
+    assert len(list(one)) == 10
+
+
+def test_drop_last_drops_what_is_not_full() -> None:
+    assert [len(b) for b in sampler([1] * 10, BatchConfig(events=4), drop_last=True).batches(0)] == [4, 4]
+    assert [len(b) for b in sampler([1] * 8, BatchConfig(events=4), drop_last=True).batches(0)] == [4, 4]
+    shares = [sampler([1] * 22, BatchConfig(events=4), drop_last=True, rank=r, world_size=2).batches(0) for r in (0, 1)]
+    assert [len(share) for share in shares] == [2, 2]  # 5 full batches; the fifth has no partner
+    assert len({e for share in shares for one in share for e in one}) == 16
+    voxels = sampler([10] * 5, BatchConfig(max_voxels=20), drop_last=True).batches(0)
+    assert [len(b) for b in voxels] == [2, 2]
+
+
+def test_drop_last_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="3 events do not fill one batch"):
+        sampler([1] * 3, BatchConfig(events=4), drop_last=True).batches(0)
+
+
+def test_no_events() -> None:
+    empty = sampler([], BatchConfig(max_voxels=5), drop_last=True, world_size=2)
+    assert len(empty) == 0
+    assert list(empty) == []
+
+
+def test_batch_config_wants_exactly_one_size() -> None:
+    for wrong in ({}, {"events": 1, "max_voxels": 1}, {"events": 0}, {"max_voxels": -1}):
+        with pytest.raises(ValidationError):
+            BatchConfig(**wrong)
+
+
+def test_bad_arguments_are_refused() -> None:
+    batch = BatchConfig(events=2)
+    with pytest.raises(ValueError, match="event 1 has -4 voxels"):
+        sampler([1, -4], batch)
+    with pytest.raises(ValueError, match="rank 2"):
+        sampler([1], batch, rank=2, world_size=2)
+    with pytest.raises(ValueError, match="seed"):
+        sampler([1], batch, seed=-1)
+    one = sampler([1] * 4, batch)
+    with pytest.raises(ValueError, match="start_batch 3"):
+        one.set_epoch(0, start_batch=3)
+    with pytest.raises(ValueError, match="epoch"):
+        one.set_epoch(-1)
