@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -55,7 +55,7 @@ class ChainConfig(Config):
     report: ReportConfig | None = None
 
     @model_validator(mode="after")
-    def _sections_fit(self) -> Self:
+    def _sections_fit(self) -> ChainConfig:
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
         if self.predict is not None and self.data.test is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,8 +13,8 @@ from lartpc_sparse.provenance import __version__
 __all__ = ["main"]
 
 _DESCRIPTION = """\
-Runs a chain: simulate, train, predict, evaluate, report. A step whose section is absent from the file
-is left out; a finished step is not repeated unless its inputs changed."""
+Runs the steps of a chain: train, predict, evaluate, report. A step whose section is absent from the
+file is left out; a finished step is not repeated unless its inputs changed."""
 
 _EXAMPLES = """\
 examples:
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    # OpenMP threads that spin while they wait slow a shared machine down many times over; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here so that --help and a mistyped option answer at once, without loading torch.
     from lartpc_sparse.chain import STEPS, run_chain
     from lartpc_sparse.config import ChainConfig
@@ -106,8 +109,7 @@ def _complain(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True, emoji=False, highlight=False)
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -100,26 +100,35 @@ def _claim(
     """Clusters of the claimed voxels (-1 elsewhere) and the row of each cluster's seed."""
     # p > threshold written for the exponent: exp underflows for far voxels, the exponent does not
     furthest = -np.log(probability_threshold)
-    # In order of seediness the next seed is always the first of the voxels that remain.
+    # In order of seediness the next seed is always the first free row; one contiguous line an axis.
     rows = np.argsort(-seediness.astype(np.float64), kind="stable")
-    remaining = points[rows]
+    held, free = np.ascontiguousarray(points[rows].T), np.ones(len(rows), dtype=np.bool_)
     cluster = np.full(len(points), -1, dtype=np.int64)
     seeds: list[int] = []
-    while len(rows) and seediness[rows[0]] >= seed_threshold:
-        claimed = _exponent(remaining, remaining[0], scale[rows[0]]) < furthest
-        if np.count_nonzero(claimed) >= min_voxels:
+    num_free = len(rows)
+    while num_free:
+        first = int(free.argmax())
+        if seediness[rows[first]] < seed_threshold:
+            break
+        claimed = (_exponent(held, held[:, first], scale[rows[first]]) < furthest) & free
+        count = int(np.count_nonzero(claimed))
+        if count >= min_voxels:
             cluster[rows[claimed]] = len(seeds)
-            seeds.append(int(rows[0]))
-        rows, remaining = rows[~claimed], remaining[~claimed]
+            seeds.append(int(rows[first]))
+        free &= ~claimed
+        num_free -= count
+        if num_free < 0.8 * len(rows):  # dropping rows costs more than a distance: not after every cluster
+            rows, held = rows[free], np.compress(free, held, axis=1)
+            free = np.ones(num_free, dtype=np.bool_)
     return cluster, np.array(seeds, dtype=np.int64)
 
 
 def _exponent(
-    points: Float64[np.ndarray, "M D"], centre: Float64[np.ndarray, " D"], scale: float
+    points: Float64[np.ndarray, "D M"], centre: Float64[np.ndarray, " D"], scale: float
 ) -> Float64[np.ndarray, " M"]:
-    """-log p of each point for a cluster at `centre` with 2 sigma^2 = `scale`."""
-    difference = points - centre
-    return np.asarray(np.einsum("md,md->m", difference, difference) / scale)
+    """-log p of each point (a column) for a cluster at `centre` with 2 sigma^2 = `scale`."""
+    difference = points - centre[:, None]
+    return np.asarray(np.einsum("dm,dm->m", difference, difference) / scale)
 
 
 def _most_probable(
@@ -128,9 +137,10 @@ def _most_probable(
     """Cluster with the highest p for each point, the first one among equals. O(M) memory."""
     best = np.full(len(points), np.inf)
     cluster = np.zeros(len(points), dtype=np.int64)
+    columns = np.ascontiguousarray(points.T)
     for k in range(len(centres)):
-        exponent = _exponent(points, centres[k], scales[k])
-        closer = exponent <= best
+        exponent = _exponent(columns, centres[k], scales[k])
+        closer = exponent < best
         cluster[closer] = k
         best[closer] = exponent[closer]
     return cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Int64, Shaped
@@ -59,7 +59,7 @@ class Event:
     def __post_init__(self) -> None:
         n = len(self.coords)
         if self.feats is None:
-            object.__setattr__(self, "feats", self.energy.reshape(n, 1))
+            object.__setattr__(self, "feats", self.energy.reshape(-1, 1))
         if self.inverse_index is None:
             object.__setattr__(self, "inverse_index", np.arange(n, dtype=np.int64))
         if self.coords.ndim != 2 or self.coords.shape[1] != len(self.image_size):
@@ -80,15 +80,15 @@ class Event:
         """Number of spatial axes D."""
         return len(self.image_size)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Event:
         """A copy with some fields replaced."""
         return dataclasses.replace(self, **changes)
 
-    def with_labels(self, **columns: Shaped[np.ndarray, " N"]) -> Self:
+    def with_labels(self, **columns: Shaped[np.ndarray, " N"]) -> Event:
         """A copy with label columns added or replaced."""
         return self.replace(labels={**self.labels, **columns})
 
-    def select(self, rows: Bool[np.ndarray, " N"] | Int[np.ndarray, " K"]) -> Self:
+    def select(self, rows: Bool[np.ndarray, " N"] | Int[np.ndarray, " K"]) -> Event:
         """The event with the given rows only, in the given order (mask or indices without repeats).
 
         `inverse_index` follows: file rows whose voxel is dropped point to -1.

@@ -22,7 +22,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -125,7 +125,7 @@ class VoxelFileWriter:
         self._particle_shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._num_voxels = self._num_particles = self._num_events = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> VoxelFileWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
         self._file.attrs.update(self._attributes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -64,7 +64,7 @@ class SpatialEmbeddingConfig(HeadConfig):
     )
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> SpatialEmbeddingConfig:
         missing = [name for name in self.classes if name not in self.thresholds]
         if missing:
             raise ValueError(f"thresholds has no entry for {', '.join(missing)}")

@@ -93,7 +93,6 @@ def histogram(
                 "line": {"shape": "hv", "color": colour, "width": 2},
                 "fill": "tozeroy",
                 "fillcolor": colour + "1f",
-                "customdata": [*counts.tolist(), 0, 0],
                 "hovertemplate": "from %{x:.3g}: %{y:.3f}<extra>" + plain(name) + "</extra>",
             }
         )

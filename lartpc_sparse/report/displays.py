@@ -14,12 +14,14 @@ from lartpc_sparse.report.event_choice import Choice, choose_events
 from lartpc_sparse.report.event_scores import EventScores, event_scores, head_classes, match_names, threshold
 from lartpc_sparse.report.matching import matched_numbers
 from lartpc_sparse.report.packing import pack
-from lartpc_sparse.report.palette import class_colours
+from lartpc_sparse.report.palette import FALSE, FOUND, MISSED, class_colours
 from lartpc_sparse.report.text import count, decimal, percent
 
 __all__ = ["Display", "display_of", "make_displays"]
 
 MIN_VOXELS = 20
+GAP_MARGIN = 12.0
+"""Voxels shown around the boxes of the gaps."""
 CLUSTER_TITLES = {"cluster": "", "cluster_true_semantics": ", true semantics"}
 
 
@@ -83,7 +85,7 @@ def display_of(
     """The display of one event.
 
     Args:
-        prediction: the event.
+        prediction: the event, of at least one voxel.
         file_classes: names of the values of `truth["semantic"]`.
         heads: metrics of the heads by name (class names, thresholds); may be empty.
         reason: why the event is shown.
@@ -113,11 +115,11 @@ def display_of(
     return Display(str(prediction.key), reason, remark, titles, payload)
 
 
-def _ranges(coords: Int[np.ndarray, "N D"]) -> list[list[float]]:
-    """Axis ranges around the voxels; no axis shorter than a third of the longest, so that boxes stay boxes."""
-    low, high = (coords.min(axis=0), coords.max(axis=0)) if len(coords) else (np.zeros(3), np.ones(3))
+def _ranges(coords: Int[np.ndarray, "N D"], margin: float = 1.0) -> list[list[float]]:
+    """Axis ranges around one or more voxels; no axis shorter than a third of the longest: boxes stay boxes."""
+    low, high = coords.min(axis=0), coords.max(axis=0)
     extent = np.asarray(high - low, dtype=np.float64)
-    half = np.maximum(extent, extent.max() / 3) / 2 * 1.04 + 1
+    half = np.maximum(extent, extent.max() / 3) / 2 * 1.04 + margin
     middle = (low + high) / 2
     return [[float(m - h), float(m + h)] for m, h in zip(middle, half, strict=True)]
 
@@ -192,6 +194,8 @@ def _gap_views(
                 "title": head,
                 "kind": "gaps",
                 "threshold": chosen,
+                "states": [["found", FOUND], ["missed", MISSED], ["false", FALSE]],
+                "ranges": _ranges(table["coords"], margin=GAP_MARGIN) if len(table["coords"]) else None,
                 "coords": pack(table["coords"][shown].T),
                 "state": pack(state[shown]),
                 "energy": pack(table["energy"][shown]),

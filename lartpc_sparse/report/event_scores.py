@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from sklearn.metrics import adjusted_rand_score
 
 from lartpc_sparse.data.prediction_file import Prediction, PredictionFile
+from lartpc_sparse.metrics.clustering import clustering_scores
 from lartpc_sparse.report.metrics_file import lookup, names
 from lartpc_sparse.report.training_log import thinned_rows
 
@@ -94,10 +94,8 @@ def _accuracy(prediction: Prediction, key: str, own: Sequence[str], file_classes
 
 def _rand_index(prediction: Prediction, key: str, own: Sequence[str], file_classes: Sequence[str]) -> float:
     truth = prediction.truth.get("instance")
-    labelled = truth >= 0 if truth is not None else np.zeros(0, dtype=np.bool_)
-    if truth is None or not labelled.any():
-        return np.nan
-    return float(adjusted_rand_score(truth[labelled], prediction.columns[key][labelled]))
+    scores = None if truth is None else clustering_scores(truth, prediction.columns[key])
+    return np.nan if scores is None else scores.ari
 
 
 def _gap_f1(table: Mapping[str, np.ndarray], chosen: float) -> float:

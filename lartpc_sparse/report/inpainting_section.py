@@ -21,6 +21,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("IoU", ("iou",)),
     ("charge ratio, median", ("charge", "median")),
     ("charge ratio, 68\u2009% half width", ("charge", "half_width_68")),
+    ("charge ratio, mean − 1", ("charge", "bias")),
     ("relative charge error", ("charge", "relative_error")),
     ("Chamfer distance (voxels)", ("chamfer", "mean")),
 )

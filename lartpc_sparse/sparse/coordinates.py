@@ -57,7 +57,7 @@ def pack(coords: Int32[Tensor, "N D"], batch_index: Int64[Tensor, " N"]) -> Int6
             axis, the value and the limit.
     """
     dim = coords.shape[1]
-    bits, limit = axis_bits(dim), coordinate_limit(dim)
+    limit = coordinate_limit(dim)
     if len(coords):
         low, high = coords.amin(dim=0).tolist(), coords.amax(dim=0).tolist()
         for axis in range(dim):

@@ -144,6 +144,19 @@ def test_a_skipped_event_keeps_its_key_and_the_labels_of_the_batch(
     assert {"semantic", "instance", "pid", "candidate"} <= set(batch.labels)
 
 
+def test_read_pair_gives_the_event_before_and_after_the_transforms() -> None:
+    reader = MemoryReader(8, bad=(2,))
+    data = EventDataset(reader, [AddNoise(), MaskBoxes(size=3)], seed=0, on_bad_event="skip")
+    raw, transformed = data.read_pair((1, 6))
+    np.testing.assert_array_equal(raw.coords, reader.read(6).coords)
+    assert set(raw.labels) == {"semantic", "instance", "pid"}
+    np.testing.assert_array_equal(transformed.feats, data[1, 6].feats)
+    raw, transformed = data.read_pair((1, 2))
+    assert (len(raw), len(transformed)) == (0, 0)
+    assert raw.key == transformed.key == EventKey("made.h5", 2)
+    assert bad_event_reason(transformed) == "made.h5 entry 2: coords are broken"
+
+
 def test_nothing_readable_is_an_error() -> None:
     data = EventDataset(MemoryReader(2, bad=(0, 1)), [], seed=0, on_bad_event="skip")
     with pytest.raises(UserError, match="none of the 2 events"):

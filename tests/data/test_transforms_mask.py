@@ -55,6 +55,8 @@ def test_boxes_are_jittered_and_cut_at_the_border() -> None:
 def test_a_box_without_a_free_place_is_left_out() -> None:
     event = make_event([[3, 3, 3]])
     assert len(place_boxes(event.coords, (4, 4, 4), 5, event.image_size, rng())) == 1
+    neighbours = np.array([[0, 0], [1, 0]], np.int32)
+    assert len(place_boxes(neighbours, (1, 1), 2, (2, 1), rng())) == 2  # boxes may touch
     assert len(place_boxes(random_event(0, 200).coords, (2, 2, 2), 5, (16, 16, 16), rng())) == 5
 
 

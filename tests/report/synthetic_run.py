@@ -116,8 +116,7 @@ def clustering_classes(rng: np.random.Generator, events: int, quality: float) ->
 def semantic_metrics(rng: np.random.Generator, events: int) -> dict[str, Any]:
     """Metrics of a semantic head."""
     k = len(CLASSES)
-    confusion = rng.integers(0, 900, (k, k + 1)) + np.diag(np.full(k, 40000), 0)[:, :k].tolist()[0][0] * np.eye(k, k + 1)
-    confusion = confusion.astype(int)
+    confusion = rng.integers(0, 900, (k, k + 1)) + 40000 * np.eye(k, k + 1, dtype=np.int64)
     scores = {"recall": 0.96, "precision": 0.951234, "f1": 0.955, "iou": 0.91}
     return {
         "kind": "semantic",
@@ -150,11 +149,17 @@ def inpaint_metrics(rng: np.random.Generator) -> dict[str, Any]:
         "recall": 0.903,
         "f1": 0.839,
         "iou": 0.723,
-        "curve": {key: list(value) for key, value in
-                  {"threshold": threshold, "precision": precision, "recall": recall, "f1": f1}.items()},
+        "curve": {
+            key: list(value)
+            for key, value in {"threshold": threshold, "precision": precision, "recall": recall, "f1": f1}.items()
+        },
         "charge": {
-            "ratio": ratio.tolist(), "median": float(np.median(ratio)), "half_width_68": 0.2, "relative_error": 0.161,
-            "true": true.tolist(), "predicted": (true * ratio).tolist(),
+            "ratio": ratio.tolist(),
+            "median": float(np.median(ratio)),
+            "half_width_68": 0.2,
+            "relative_error": 0.161,
+            "true": true.tolist(),
+            "predicted": (true * ratio).tolist(),
         },
         "voxels": {"true": n_true.tolist(), "predicted": (n_true + rng.integers(-3, 5, 300)).tolist()},
         "chamfer": {"mean": 0.61, "values": [0.5, 0.72]},
@@ -190,14 +195,37 @@ def make_metrics(rng: np.random.Generator, events: int, heads: Sequence[str]) ->
 def write_training_log(path: Path, rng: np.random.Generator, steps: int = 1200) -> None:
     """A CSV log with training rows at each step and validation rows now and then."""
     terms = ("loss", "semantic/cross_entropy", "particles/mask", "particles/inter_cluster", "gaps/activity")
-    header = ["step", "epoch", "wall_s", *(f"train/{t}" for t in terms), *(f"val/{t}" for t in terms), "lr", "voxels_per_s"]
+    header = [
+        "step",
+        "epoch",
+        "wall_s",
+        *(f"train/{t}" for t in terms),
+        *(f"val/{t}" for t in terms),
+        "lr",
+        "voxels_per_s",
+    ]
     lines = [",".join(header)]
     for step in range(steps):
         base = [2 * np.exp(-step / 300) + 0.1 + 0.2 * rng.random() for _ in terms]
-        lines.append(",".join([f"{step}", f"{step // 300}", f"{step * 0.1:.1f}", *(f"{v:.5f}" for v in base),
-                               *[""] * len(terms), f"{1e-3 * np.cos(step / steps * 1.5):.6g}", f"{5e4 + 1e4 * rng.random():.0f}"]))
+        lines.append(
+            ",".join(
+                [
+                    f"{step}",
+                    f"{step // 300}",
+                    f"{step * 0.1:.1f}",
+                    *(f"{v:.5f}" for v in base),
+                    *[""] * len(terms),
+                    f"{1e-3 * np.cos(step / steps * 1.5):.6g}",
+                    f"{5e4 + 1e4 * rng.random():.0f}",
+                ]
+            )
+        )
         if step % 100 == 99:
-            lines.append(",".join([f"{step}", f"{step // 300}", "", *[""] * len(terms), *(f"{v + 0.1:.5f}" for v in base), "", ""]))
+            lines.append(
+                ",".join(
+                    [f"{step}", f"{step // 300}", "", *[""] * len(terms), *(f"{v + 0.1:.5f}" for v in base), "", ""]
+                )
+            )
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -214,6 +242,7 @@ def write_run(
 ) -> SyntheticRun:
     """All files of a run; `metrics` replaces the invented ones."""
     rng = np.random.default_rng(20260102)
+    folder.mkdir(parents=True, exist_ok=True)
     run = SyntheticRun(folder / "metrics.json", folder / "predictions.h5", folder / "training.csv")
     with PredictionWriter(run.predictions, image_size=(IMAGE_SIZE,) * dim, classes=CLASSES, attributes={}) as writer:
         for entry in range(events):

@@ -2,5 +2,12 @@
 
 import pytest
 
-for module in ("map_contract", "convolution_contract", "property_contract", "voxel_batches", "dense_oracle"):
+for module in (
+    "map_contract",
+    "convolution_contract",
+    "convolution_cases",
+    "property_contract",
+    "voxel_batches",
+    "dense_oracle",
+):
     pytest.register_assert_rewrite(module)

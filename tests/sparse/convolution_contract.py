@@ -6,61 +6,18 @@ so every element is allowed (n + 2) * eps * (the same sum of absolute values), a
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import dense_oracle
 import pytest
 import torch
+from convolution_cases import BASIC, CHANNELS, CONVOLUTIONS, STEPS, Convolution, assert_within
 from torch import Tensor
 from voxel_batches import Voxels, edge_cases, sample
 
 from lartpc_sparse.sparse import Engine, KernelMap, Plan, SparseTensor
 from lartpc_sparse.sparse.kernel import kernel_volume
 from lartpc_sparse.sparse.operations import pool, strided_conv, submanifold_conv, transposed_conv
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """One convolution to test."""
-
-    kind: str
-    kernel_size: tuple[int, ...]
-    step: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.kernel_size}-{self.step}"
-
-    @property
-    def dim(self) -> int:
-        return len(self.step)
-
-
-SUBMANIFOLD = [
-    Convolution("submanifold", size, (1,) * len(size))
-    for size in [(3,), (1, 1), (3, 3), (5, 5), (1, 5), (1, 1, 1), (3, 3, 3), (5, 5, 5), (3, 1, 5)]
-]
-STEPS = [
-    ((3,), (2,)),
-    ((2, 2), (2, 2)), ((3, 3), (2, 2)), ((4, 4), (2, 2)), ((3, 3), (3, 3)), ((1, 2), (1, 2)), ((1, 1), (2, 2)),
-    ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((4, 4, 4), (2, 2, 2)), ((3, 3, 3), (3, 3, 3)),
-    ((1, 2, 2), (1, 2, 2)), ((2, 3, 4), (1, 2, 3)),
-]  # fmt: skip
-CONVOLUTIONS = SUBMANIFOLD + [Convolution(kind, *sizes) for kind in ("strided", "transposed") for sizes in STEPS]
-BASIC = [
-    Convolution("submanifold", (3, 3, 3), (1, 1, 1)),
-    Convolution("strided", (2, 2, 2), (2, 2, 2)),
-    Convolution("transposed", (2, 2, 2), (2, 2, 2)),
-]
-CHANNELS = list(itertools.product([1, 5, 33], repeat=2))
-
-
-def assert_within(actual: Tensor, expected: Tensor, bound: Tensor, what: str) -> None:
-    """Every element of `actual` lies within its own bound."""
-    assert actual.shape == expected.shape, what
-    excess = (actual.detach().cpu().double() - expected).abs() - bound
-    assert bool((excess <= 0).all()), f"{what}: beyond the bound by {float(excess.max()):.3g}"
 
 
 class ConvolutionContract:
@@ -119,16 +76,16 @@ class ConvolutionContract:
         assert out.feats.dtype == dtype
         assert out.feats.shape == (len(out.level), channels[1])
         direction = torch.randn(out.feats.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
-        out.feats.backward(direction.to(self.device, dtype))
+        torch.autograd.backward(out.feats, direction.to(self.device, dtype))
         assert x.grad is not None
         assert w.grad is not None
 
         dense = self.dense(case, plan)
         # What the engine was given after rounding is the truth to compare with.
-        given = [tensor.detach().cpu().double() for tensor in (x, w)]
+        feats, weight = x.detach().cpu().double(), w.detach().cpu().double()
         push = direction.to(dtype).double()
-        expected = self.values_and_gradients(dense, *given, push)
-        sizes = self.values_and_gradients(dense, *(tensor.abs() for tensor in given), push.abs())
+        expected = self.values_and_gradients(dense, feats, weight, push)
+        sizes = self.values_and_gradients(dense, feats.abs(), weight.abs(), push.abs())
         terms = (weight.shape[0] * channels[0], weight.shape[0] * channels[1], len(out))
         names = ("forward", "gradient of the features", "gradient of the weight")
         for actual, value, size, n, name in zip(
@@ -142,7 +99,8 @@ class ConvolutionContract:
     ) -> tuple[Tensor, Tensor, Tensor]:
         feats, weight = feats.clone().requires_grad_(), weight.clone().requires_grad_()
         out = dense(feats, weight)
-        return (out.detach(), *torch.autograd.grad(out, (feats, weight), direction))
+        feats_grad, weight_grad = torch.autograd.grad(out, (feats, weight), direction)
+        return out.detach(), feats_grad, weight_grad
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
@@ -185,7 +143,7 @@ class ConvolutionContract:
                 tensor.to(self.device, torch.float32).requires_grad_(needed)
                 for tensor, needed in zip((feats, weight), wanted, strict=True)
             )
-            self.sparse(case, SparseTensor(x, plan, stride), w).feats.square().sum().backward()
+            torch.autograd.backward(self.sparse(case, SparseTensor(x, plan, stride), w).feats.square().sum())
             grads.append((x.grad, w.grad))
         (feats_grad, weight_grad), feats_only, weight_only = grads
         assert feats_only[1] is None
@@ -205,7 +163,7 @@ class ConvolutionContract:
             x.requires_grad_()
             w.requires_grad_()
             out = self.sparse(case, SparseTensor(x, plan, stride), w).feats
-            out.sum().backward()  # the incoming gradient is one number expanded, of stride 0
+            torch.autograd.backward(out.sum())  # the incoming gradient is one number expanded, of stride 0
             results.append((out, x.grad, w.grad))
         for plain, strange_ in zip(*results, strict=True):
             torch.testing.assert_close(strange_, plain, rtol=1e-5, atol=1e-4)
@@ -239,7 +197,7 @@ class ConvolutionContract:
         with torch.autocast(self.device, torch.bfloat16):
             out = self.sparse(case, SparseTensor(x, plan, stride), w, bias).feats
         assert out.dtype == torch.bfloat16
-        out.float().sum().backward()
+        torch.autograd.backward(out.float().sum())
         assert x.grad is not None
         assert w.grad is not None
         assert (x.grad.dtype, w.grad.dtype) == (torch.float32, torch.float32)
@@ -256,7 +214,7 @@ class ConvolutionContract:
         feats = torch.ones(2, 4, device=self.device, requires_grad=True)
         weight = torch.ones(2, 4, 5, device=self.device, requires_grad=True)
         out = engine.convolve(feats, weight, kernel_map)
-        out.sum().backward()
+        torch.autograd.backward(out.sum())
         assert torch.equal(out.cpu(), torch.zeros(3, 5))
         assert feats.grad is not None
         assert weight.grad is not None

@@ -69,8 +69,8 @@ def check_form(kernel_map: KernelMap) -> None:
     assert list(starts) == sorted(starts)
     assert kernel_map.transposed.transposed is kernel_map
     for k, pairs in kernel_map.slots():
-        out = kernel_map.out_index[pairs]
-        assert len(out.unique()) == len(out), f"slot {k} meets an output row twice"
+        out = kernel_map.out_index[pairs].tolist()
+        assert len(set(out)) == len(out), f"slot {k} meets an output row twice"
     if kernel_map.identity_slot is not None:
         pairs = slice(*starts[kernel_map.identity_slot : kernel_map.identity_slot + 2])
         everything = torch.arange(kernel_map.num_out, device=kernel_map.in_index.device)

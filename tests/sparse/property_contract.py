@@ -117,7 +117,7 @@ class PropertyContract:
         bottom, top = small_unet(x)
         assert top.feats.shape == (len(voxels), 7)
         assert bottom.level.num_events == len(voxels.events)
-        top.feats.sum().backward()
+        torch.autograd.backward(top.feats.sum())
         assert x.feats.grad is not None
         assert x.feats.grad.shape == x.feats.shape
         assert bool(x.feats.grad.isfinite().all())

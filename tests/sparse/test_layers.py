@@ -83,12 +83,13 @@ def test_a_kernel_of_size_zero_is_refused(build: type[StridedConv] | type[Transp
 
 def test_initial_weights_have_the_variance_of_their_fan_in() -> None:
     torch.manual_seed(0)
-    for layer, fan_in in [
+    layers: list[tuple[SubmanifoldConv | StridedConv | TransposedConv | PointwiseConv, int]] = [
         (SubmanifoldConv(32, 64, 3, dim=3), 27 * 32),
         (StridedConv(32, 64, 2, dim=3), 8 * 32),
         (TransposedConv(64, 64, 2, dim=3), 64),
         (PointwiseConv(128, 128), 128),
-    ]:
+    ]
+    for layer, fan_in in layers:
         # The variance of n normal numbers is known to sqrt(2 / n); five times that is allowed.
         weight = layer.weight.detach()
         allowed = 5 * (2 / weight.numel()) ** 0.5
@@ -140,7 +141,7 @@ def test_batch_norm_of_hardly_any_voxel_uses_the_running_statistics(number: int,
     torch.testing.assert_close(out.feats, torchs.eval()(x.feats))
     for name, value in ours.state_dict().items():
         assert torch.equal(value, before[name]), name
-    out.feats.sum().backward()
+    torch.autograd.backward(out.feats.sum())
     assert ours.weight.grad is not None
     assert bool(ours.weight.grad.isfinite().all())
 
@@ -159,7 +160,7 @@ def test_a_network_trains_on_a_batch_without_voxels() -> None:
         SubmanifoldConv(3, 4, dim=2), BatchNorm(4), FeatureLayer(nn.ReLU()), StridedConv(4, 4, dim=2), BatchNorm(4),
         TransposedConv(4, 2, dim=2), Pool(dim=2), PointwiseConv(2, 1),
     )  # fmt: skip
-    network(x).feats.sum().backward()
+    torch.autograd.backward(network(x).feats.sum())
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert not parameter.grad.any(), name

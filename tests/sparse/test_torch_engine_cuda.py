@@ -32,7 +32,7 @@ def test_cuda_equals_cpu(dim: int) -> None:
         feats = features_of(voxels).to(device).requires_grad_()
         x = SparseTensor.build(voxels.coords.to(device), feats, voxels.offsets.to(device))
         bottom, top = small_unet(x)
-        top.feats.square().mean().backward()
+        torch.autograd.backward(top.feats.square().mean())
         maps = [
             x.plan.submanifold_map(x.stride, (3,) * dim),
             x.plan.strided_map(x.stride, (3,) * dim, (2,) * dim),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
@@ -132,6 +132,7 @@ class EventIndex:
                 yield file, begin - first, end - first
 
 
+@runtime_checkable
 class Closable(Protocol):
     """An open file of any kind."""
 

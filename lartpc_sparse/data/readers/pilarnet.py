@@ -8,7 +8,7 @@ electrons, dx mm), `cluster` (n_points, fragment, group, interaction, semantic, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -108,7 +108,7 @@ class PilarnetReader:
         self._index = EventIndex.build(files, _count_file, select, limit)
         self._version = version
         self._files = OpenFiles(_PilarnetFile)
-        self._num_voxels: np.ndarray[Any, Any] | None = None
+        self._num_voxels: np.ndarray | None = None
         self._layouts: dict[str, Layout | None] = {}
         self._layout = self._first_layout()
 
@@ -203,7 +203,7 @@ def _count_file(path: str) -> int:
 
 def _side_counts(side: Path, path: str) -> Int64[np.ndarray, " E"]:
     with damage_named(str(side), "the number of points"):
-        counts: np.ndarray[Any, Any] = np.load(side).astype(np.int64)
+        counts: np.ndarray = np.load(side).astype(np.int64)
     num_events = _count_file(path)
     if counts.shape != (num_events,) or (counts < 0).any():
         raise UserError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Int64
 
@@ -60,10 +58,8 @@ def decode(tables: Tables, layout: Layout, key: EventKey, image_size: tuple[int,
     )
 
 
-def _extra_columns(
-    tables: Tables, layout: Layout, interaction: Int64[np.ndarray, " P"]
-) -> dict[str, np.ndarray[Any, Any]]:
-    columns: dict[str, np.ndarray[Any, Any]] = {}
+def _extra_columns(tables: Tables, layout: Layout, interaction: Int64[np.ndarray, " P"]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
     for name, names in (("cluster_extra", layout.extra), ("cluster_extra_2", layout.extra_2)):
         if name in tables:
             rows = tables[name].reshape(len(interaction), len(names))
@@ -74,9 +70,7 @@ def _extra_columns(
     return columns
 
 
-def _interaction_vertices(
-    rows: np.ndarray[Any, Any], interaction: Int64[np.ndarray, " P"]
-) -> dict[str, np.ndarray[Any, Any]]:
+def _interaction_vertices(rows: np.ndarray, interaction: Int64[np.ndarray, " P"]) -> dict[str, np.ndarray]:
     """Vertex of each cluster's interaction; NaN when it has none."""
     vertices = np.full((len(interaction), 3), np.nan, dtype=np.float32)
     cluster, row = np.nonzero((interaction[:, None] == rows[None, :, 0]) & (interaction >= 0)[:, None])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
 
 from lartpc_sparse.data.readers.files import DAMAGE, damage_named
+from lartpc_sparse.data.readers.vlen_table import VlenTable
 from lartpc_sparse.schema import UserError
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "recover_layout",
 ]
 
-Tables = Mapping[str, np.ndarray[Any, Any]]
+Tables = Mapping[str, np.ndarray]
 """The flat arrays of one event, by data set."""
 
 TABLES = ("point", "cluster", "cluster_extra", "cluster_extra_2", "interaction_extra")
@@ -103,7 +104,7 @@ def _extra_problem(tables: Tables, layout: Layout, num_clusters: int) -> str | N
     return None
 
 
-def open_tables(file: h5py.File, path: str) -> dict[str, h5py.Dataset]:
+def open_tables(file: h5py.File, path: str) -> dict[str, VlenTable]:
     """The data sets of a file, checked without reading them.
 
     Raises:
@@ -116,24 +117,23 @@ def open_tables(file: h5py.File, path: str) -> dict[str, h5py.Dataset]:
                 f"{path} has no data set {missing}, so it is not PILArNet-M; it has {sorted(file)}: choose the `kind` "
                 "of reader that fits the file"
             )
-        tables = {name: file[name] for name in TABLES if name in file}
-        for name, table in tables.items():
-            element = h5py.check_vlen_dtype(table.dtype)
-            if table.ndim != 1 or element is None or np.dtype(element).kind not in "iuf":
-                raise UserError(f"{path}: {name} does not hold one variable-length row of numbers an event")
-        lengths = {name: len(table) for name, table in tables.items()}
+    tables = {}
+    for name in (name for name in TABLES if name in file):
+        with damage_named(path, name):
+            tables[name] = VlenTable(file[name])
+    lengths = {name: len(table) for name, table in tables.items()}
     if len(set(lengths.values())) > 1:
         raise UserError(f"{path}: data sets of different numbers of events {lengths}; copy or make the file again")
     return tables
 
 
-def read_tables(tables: Mapping[str, h5py.Dataset], entry: int) -> Tables:
+def read_tables(tables: Mapping[str, VlenTable], entry: int) -> Tables:
     """The flat arrays of one event."""
     return {name: table[entry] for name, table in tables.items()}
 
 
 def recover_layout(
-    tables: Mapping[str, h5py.Dataset], path: str, version: Version = "auto", num_sampled: int = 16
+    tables: Mapping[str, VlenTable], path: str, version: Version = "auto", num_sampled: int = 16
 ) -> Layout | None:
     """The layout of a file, or None when all of its events are empty, so that any would do.
 
@@ -166,7 +166,7 @@ def recover_layout(
     return layouts[votes.index(best)]
 
 
-def _sample(tables: Mapping[str, h5py.Dataset], path: str, count: int) -> list[Tables | None]:
+def _sample(tables: Mapping[str, VlenTable], path: str, count: int) -> list[Tables | None]:
     """Up to `count` events that are not empty; None for one that cannot be read."""
     num_events = len(tables["point"])
     spread = sorted({round(entry) for entry in np.linspace(0, num_events - 1, count)}) if num_events else []
@@ -178,7 +178,7 @@ def _sample(tables: Mapping[str, h5py.Dataset], path: str, count: int) -> list[T
     return [event for event in events if event is None or not _is_empty(event)]
 
 
-def _try_read(tables: Mapping[str, h5py.Dataset], entry: int) -> Tables | None:
+def _try_read(tables: Mapping[str, VlenTable], entry: int) -> Tables | None:
     try:
         return read_tables(tables, entry)
     except DAMAGE:

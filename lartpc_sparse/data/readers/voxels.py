@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -204,13 +204,13 @@ def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
     return slice(int(offsets[key.entry]), int(offsets[key.entry + 1]))
 
 
-def _column(data: h5py.Dataset, rows: slice, key: EventKey, name: str) -> np.ndarray[Any, Any]:
+def _column(data: h5py.Dataset, rows: slice, key: EventKey, name: str) -> np.ndarray:
     with damage_named(key, name):
-        column: np.ndarray[Any, Any] = data[rows]
+        column: np.ndarray = data[rows]
     return column
 
 
-def _label(file: _VoxelFile, name: str, rows: slice, key: EventKey) -> np.ndarray[Any, Any]:
+def _label(file: _VoxelFile, name: str, rows: slice, key: EventKey) -> np.ndarray:
     """A label column; whole numbers as int64, as `Event` has them."""
     if name not in file.labels:  # a file of nothing but empty events need not have it
         return np.zeros(rows.stop - rows.start, dtype=np.int64)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,8 +21,9 @@ MaskLoss = Literal["lovasz", "bce", "focal", "lovasz_bce"]
 
 
 def pair_probability(squared_distance: Float[Tensor, " P"], sigma: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
-    """Probability p = exp(-d^2 / (2 sigma^2)) of arXiv:1906.11109, equation 3."""
-    return torch.exp(-squared_distance / (2.0 * sigma.square()))
+    """Probability p = exp(-d^2 / (2 sigma^2)) of arXiv:1906.11109, equation 3; 2 sigma^2 is at least 1e-12."""
+    # A sigmoid far to the left underflows in float32, and 0 / 0 would spoil the weights of the network.
+    return torch.exp(-squared_distance / (2.0 * sigma.square()).clamp(min=1e-12))
 
 
 def _mask_terms(
@@ -34,9 +34,9 @@ def _mask_terms(
     if kind in ("lovasz", "lovasz_bce"):
         total = total + lovasz_hinge(2.0 * probability - 1.0, member, instances.pair_instance, instances.count)
     if kind in ("bce", "focal", "lovasz_bce"):
-        truth = member.to(probability.dtype)
+        # Written out because torch refuses `binary_cross_entropy` under autocast on CUDA.
         clamped = probability.clamp(1e-6, 1.0 - 1e-6)
-        each = F.binary_cross_entropy(clamped, truth, reduction="none")
+        each = -torch.where(member, clamped, 1.0 - clamped).log()
         if kind == "focal":
             each = each * (1.0 - torch.exp(-each)) ** focal_gamma
         pairs = torch.bincount(instances.pair_instance, minlength=instances.count)

@@ -1,0 +1,70 @@
+"""A variable-length HDF5 data set, guarded against damaged lengths.
+
+HDF5 stores an entry as 16 bytes: length (u4), address (u8) and index (u4) of its values in a global heap (file format
+specification, "Variable-length"). The library trusts the length and fills that much memory before it looks at the
+heap, up to 16 GB for one flipped bit, so that lengths beyond the size of the file are refused here first.
+
+A flipped bit in a heap's own headers can still make the library run for ever (HDFGroup/hdf5 issue 1707).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Int64
+
+__all__ = ["VlenTable", "stored_lengths"]
+
+_ENTRY = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+
+
+class VlenTable:
+    """Entries of one data set by number or slice.
+
+    Raises:
+        TypeError: not a one-dimensional data set of variable-length rows of numbers.
+    """
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        element = h5py.check_vlen_dtype(data.dtype)
+        if data.ndim != 1 or element is None or np.dtype(element).kind not in "iuf":
+            raise TypeError("it does not hold one variable-length row of numbers an event")
+        self._data = data
+        most = Path(data.file.filename).stat().st_size // np.dtype(element).itemsize
+        lengths = stored_lengths(data)
+        self._too_long = np.zeros(0, dtype=np.int64) if lengths is None else np.flatnonzero(lengths > most)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, where: int | slice) -> np.ndarray[Any, Any]:
+        if len(self._too_long) and np.isin(np.arange(len(self))[where], self._too_long).any():
+            raise ValueError("an entry claims more values than the file has bytes")
+        values: np.ndarray[Any, Any] = self._data[where]
+        return values
+
+
+def stored_lengths(data: h5py.Dataset) -> Int64[np.ndarray, " E"] | None:
+    """Lengths of all entries without reading the entries; None where they are compressed or stored unusually."""
+    properties = data.id.get_create_plist()
+    file_properties = data.file.id.get_create_plist()
+    if properties.get_nfilters() or file_properties.get_sizes()[0] != 8 or file_properties.get_userblock():
+        return None
+    lengths = np.zeros(len(data), dtype=np.int64)
+    blocks: list[tuple[int, int | None]] = []  # first entry, position in the file
+    if properties.get_layout() == h5py.h5d.CONTIGUOUS:
+        blocks.append((0, data.id.get_offset()))  # None: nothing was ever written
+    elif properties.get_layout() == h5py.h5d.CHUNKED:
+        data.id.chunk_iter(lambda chunk: blocks.append((chunk.chunk_offset[0], chunk.byte_offset)))
+    else:
+        return None
+    rows = data.chunks[0] if data.chunks else len(data)
+    for first, position in blocks:
+        if position is not None:
+            part = lengths[first : first + rows]
+            raw = np.fromfile(data.file.filename, dtype=_ENTRY, count=len(part), offset=position)
+            part[: len(raw)] = raw["length"]
+    return lengths

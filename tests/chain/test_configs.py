@@ -1,0 +1,45 @@
+"""Every chain under configs/ is valid and runs one epoch on a few events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.run import main
+from lartpc_sparse.yaml_config import dump_config, load_config
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+    for part, split in (("train", "train"), ("validation", "validation"), ("test", "test")):
+        if part in values["data"]:
+            values["data"][part] = {"kind": "sample", "split": split, "limit": 2}
+    values["data"]["batch"] = {"events": 2}
+    values["run"]["output_dir"] = str(tmp_path / "run")
+    values["train"] |= {"epochs": 1, "precision": "32"}
+    values["model"]["backbone"] |= {"filters": 4}
+    chain = tmp_path / path.name
+    chain.write_text(yaml.safe_dump(values, sort_keys=False))
+    assert main([str(chain)]) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_resolved_config_loads_to_the_same(path: Path, tmp_path: Path) -> None:
+    config = load_config(path, ChainConfig)
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(dump_config(config))
+    assert load_config(resolved, ChainConfig) == config
+
+
+def test_the_schema_is_json() -> None:
+    schema = json.dumps(ChainConfig.model_json_schema())
+    for kind in ("pilarnet", "voxels", "sample", "uresnet", "semantic", "spatial_embedding", "inpaint"):
+        assert f'"{kind}"' in schema
