@@ -57,7 +57,7 @@ format: $(STAMP) ## put the sources into the project's format
 
 clean: ## remove caches and build products; keeps $(VENV) and runs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find lartpc_sparse tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or later" \
@@ -72,8 +72,9 @@ $(BIN)/python:
 $(TORCH_STAMP): | $(BIN)/python
 	@if ls $(VENV)/.torch-* >/dev/null 2>&1; then $(PIP) uninstall --yes torch; rm -f $(VENV)/.torch-*; fi
 	@$(PIP) install --retries 1 --timeout 15 $(TORCH_WHEEL) || { echo "error: PyTorch $(TORCH_VERSION) ($(TORCH)" \
-		"build) could not be installed, see pip's lines above. Without access to download.pytorch.org try the" \
-		"larger build of PyPI: make TORCH=cuda" >&2; exit 1; }
+		"build) could not be installed, see pip's lines above." \
+		"$(if $(filter cpu,$(TORCH)),Without access to download.pytorch.org try PyPI's larger build: make TORCH=cuda)" \
+		>&2; exit 1; }
 	@touch $@
 
 $(STAMP): $(TORCH_STAMP) $(SOURCES)

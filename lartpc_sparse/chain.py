@@ -109,7 +109,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "seed": config.run.seed,
             "data": data,
             "model": section["model"],
-            "train": section["train"],
+            "train": section.get("train"),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
         }
     if step == "predict":

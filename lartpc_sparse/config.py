@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.sampler import BatchConfig
@@ -43,6 +43,9 @@ class EvaluateConfig(Config):
     output: str = Field("metrics.json", min_length=1, description="file in output_dir")
 
 
+_STEP_SECTIONS = ("train", "predict", "evaluate", "report")
+
+
 class ChainConfig(Config):
     """A whole chain; a step whose section is absent is left out."""
 
@@ -53,6 +56,19 @@ class ChainConfig(Config):
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
     report: ReportConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, values: Any) -> Any:
+        """A section with nothing after its colon is there, with all its defaults."""
+        if not isinstance(values, dict):
+            return values
+        return {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
+
+    @model_serializer(mode="wrap")
+    def _without_absent_sections(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name not in _STEP_SECTIONS or value is not None}
 
     @model_validator(mode="after")
     def _sections_fit(self) -> ChainConfig:

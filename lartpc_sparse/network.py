@@ -132,7 +132,7 @@ class Network(nn.Module):
     @torch.no_grad()
     def decode(self, outputs: Mapping[str, Mapping[str, Tensor]], batch: Batch) -> dict[str, Decoded]:
         """What each head says; a semantic head is asked first because others build on it."""
-        first = sorted(outputs, key=lambda name: self.config.heads[name].kind != "semantic")
+        first = sorted(outputs, key=lambda name: not self.config.heads[name].decodes_semantics)
         semantic: SemanticLabels | None = None
         decoded = {}
         for name in first:

@@ -45,7 +45,7 @@ class Decoded:
     """
 
     columns: Mapping[str, Shaped[np.ndarray, "N ..."]] = field(default_factory=dict)
-    tables: Sequence[Mapping[str, Shaped[np.ndarray, "K ..."]]] = ()
+    tables: Sequence[Mapping[str, Shaped[np.ndarray, "_ ..."]]] = ()
     semantic: SemanticLabels | None = None
 
 
@@ -98,6 +98,11 @@ class HeadConfig(PartConfig, ABC):
     @property
     def uses_coordinates(self) -> bool:
         """Whether the network must be given the normalised coordinates of the voxels."""
+        return False
+
+    @property
+    def decodes_semantics(self) -> bool:
+        """Whether the head says the class of every voxel; it is decoded before the heads that build on it."""
         return False
 
     def targets(self) -> Transform | None:

@@ -49,6 +49,11 @@ class SemanticConfig(HeadConfig):
         """The classes as groups of one."""
         return {name: (name,) for name in self.classes}
 
+    @property
+    def decodes_semantics(self) -> bool:
+        """It does."""
+        return True
+
     def targets(self) -> Transform | None:
         """Weights of the voxels."""
         return SemanticWeights(self.weighting, self.groups)

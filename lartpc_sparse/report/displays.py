@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,19 @@ CLUSTER_TITLES = {"cluster": "", "cluster_true_semantics": ", true semantics"}
 
 @dataclass(frozen=True)
 class Display:
-    """One event for the page: title, why it is shown, views by name, and the data of the page's script."""
+    """One event for the page.
+
+    Attributes:
+        title: name of the file, and entry.
+        source: the same with the file's whole path.
+        reason: why the event is shown, with its score.
+        remark: number of voxels.
+        views: titles of the views, in order.
+        payload: data for the page's script.
+    """
 
     title: str
+    source: str
     reason: str
     remark: str
     views: tuple[str, ...]
@@ -112,7 +123,9 @@ def display_of(
         "views": views,
     }
     titles = tuple(str(view["title"]) for view in views)
-    return Display(str(prediction.key), reason, remark, titles, payload)
+    key = prediction.key
+    title = f"{PurePath(key.file).name} entry {key.entry}"
+    return Display(title, str(key), reason, remark, titles, payload)
 
 
 def _ranges(coords: Int[np.ndarray, "N D"], margin: float = 1.0) -> list[list[float]]:

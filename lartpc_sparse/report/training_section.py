@@ -49,8 +49,9 @@ def _loss_figure(log: TrainingLog, term: str) -> Figure:
         curve = log.curve(f"{part}/{term}")
         if curve is not None and len(curve):
             drawn += _raw_and_smooth(curve, name, colour, _width(curve))
-    title = "total loss" if term == "loss" else term.replace("/", ": ", 1)
-    return Figure(title, lines(drawn, "optimiser step", "loss"), height=280)
+    title = "total loss" if term == "loss" else term.replace("/", ": ", 1).replace("_", " ")
+    quantity = term.rpartition("/")[2].replace("_", " ")
+    return Figure(title, lines(drawn, "optimiser step", quantity), height=280)
 
 
 def _width(curve: Curve) -> int:

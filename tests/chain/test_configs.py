@@ -43,3 +43,16 @@ def test_the_schema_is_json() -> None:
     schema = json.dumps(ChainConfig.model_json_schema())
     for kind in ("pilarnet", "voxels", "sample", "uresnet", "semantic", "spatial_embedding", "inpaint"):
         assert f'"{kind}"' in schema
+
+
+def test_an_empty_section_is_present_and_an_absent_one_stays_absent(tmp_path: Path) -> None:
+    values = yaml.safe_load(next(path for path in CONFIGS if path.name == "demo.yaml").read_text())
+    del values["report"]
+    values["evaluate"] = None
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(yaml.safe_dump(values, sort_keys=False))
+    config = load_config(chain, ChainConfig)
+    assert config.evaluate is not None
+    assert config.report is None
+    chain.write_text(dump_config(config))
+    assert load_config(chain, ChainConfig) == config

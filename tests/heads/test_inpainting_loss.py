@@ -40,9 +40,7 @@ def test_equals_loops(form: RegressionForm, seed: int, active: int, inactive: in
 @pytest.mark.parametrize("form", FORMS)
 def test_gradcheck(form: RegressionForm) -> None:
     predicted, target, truth = candidates(0, 3, 5)
-    assert torch.autograd.gradcheck(
-        lambda x: track_nontrack_terms(x, target, truth, form), predicted.requires_grad_()
-    )
+    assert torch.autograd.gradcheck(lambda x: track_nontrack_terms(x, target, truth, form), predicted.requires_grad_())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -64,7 +62,7 @@ def best_constant(form: RegressionForm, target: Tensor) -> float:
         optimizer.zero_grad()
         track, nontrack = track_nontrack_terms(value.expand(len(target)), target, target != 0, form)
         total: Tensor = 0.5 * track + 0.5 * nontrack
-        total.backward()
+        torch.autograd.backward(total)
         return total
 
     optimizer.step(loss)
@@ -101,7 +99,7 @@ def descend_on_weights(config: InpaintConfig, steps: int = 1000) -> list[float]:
         optimizer = torch.optim.SGD(free, lr=0.1)
         for _ in range(steps):
             optimizer.zero_grad()
-            (head._weights(terms) * terms).sum().backward()
+            torch.autograd.backward((head._weights(terms) * terms).sum())
             optimizer.step()
     factors: list[float] = head._weights(terms).detach().tolist()
     return factors
@@ -118,9 +116,7 @@ def test_defect_2_learnable_weights_desert_the_harder_term() -> None:
 
 
 def test_softmax_of_the_logarithms_starts_at_the_given_weights() -> None:
-    config = InpaintConfig.model_validate(
-        {"regression": {"weighting": "learned_softmax", "weights": (0.3, 0.9)}}
-    )
+    config = InpaintConfig.model_validate({"regression": {"weighting": "learned_softmax", "weights": (0.3, 0.9)}})
     head = config.build(in_channels=2, dim=3)
     torch.testing.assert_close(head._weights(torch.zeros(1)).detach(), torch.tensor([0.25, 0.75]))
     torch.testing.assert_close(head.log_weights.detach(), torch.tensor([0.3, 0.9]).log())

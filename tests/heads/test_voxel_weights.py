@@ -77,7 +77,9 @@ def test_a_cluster_is_an_instance_within_a_class() -> None:
     assert found[:5].tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize(("offset", "near"), [((3, 0, 0), True), ((2, 2, 1), True), ((3, 1, 0), False), ((4, 0, 0), False)])
+@pytest.mark.parametrize(
+    ("offset", "near"), [((3, 0, 0), True), ((2, 2, 1), True), ((3, 1, 0), False), ((4, 0, 0), False)]
+)
 def test_three_voxels_include_the_third(offset: tuple[int, ...], near: bool) -> None:
     coords = np.array([(5, 5, 5), np.add((5, 5, 5), offset)], dtype=np.int32)
     assert near_other_class(coords, np.array([0, 1]), 3.0).tolist() == [near, near]

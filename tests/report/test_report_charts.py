@@ -58,7 +58,7 @@ def test_plotly_accepts_every_figure(sections, name):
 
 def test_every_loss_term_has_a_figure_of_training_and_validation(sections):
     figures = figures_of(sections["training"])
-    assert [figure.title for figure in figures[:2]] == ["total loss", "semantic: cross_entropy"]
+    assert [figure.title for figure in figures[:2]] == ["total loss", "semantic: cross entropy"]
     assert {trace["name"] for trace in figures[0].spec["data"]} == {"training", "validation"}
     assert figures[-2].title == "learning rate"
 

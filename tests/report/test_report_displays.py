@@ -151,3 +151,11 @@ def test_skipped_and_tiny_events_are_not_displayed(tmp_path):
         assert make_displays(file, {}, 0, 1000) == ()
     assert {d.title for d in shown} == {f"val_flat.h5 entry {k}" for k in (0, 2, 3, 4, 5)}
     assert all("accuracy of semantic" in d.reason for d in shown)
+
+
+def test_the_title_has_the_file_name_and_the_source_its_path():
+    coords = np.zeros((1, 3), dtype=np.int32)
+    shown = display(Prediction(EventKey("/data/set one/a.h5", 7), coords, np.ones(1, dtype=np.float32)))
+    assert shown.title == "a.h5 entry 7"
+    assert shown.source == "/data/set one/a.h5 entry 7"
+    assert all(high > low for low, high in shown.payload["ranges"])

@@ -118,7 +118,9 @@ def test_hostile_names_stay_text(tmp_path):
     assert len(page.scripts) == len(plain.scripts) == 2
     assert page.scripts[1] == plain.scripts[1]
     assert page.texts["h1"] == page.texts["pre"] == page.texts["title"] == [HOSTILE]
-    assert f"{HOSTILE} entry 0" in page.texts["h3"]
+    sources = [attrs["title"] for attrs in page.all("h3") if "title" in attrs]
+    assert f"{HOSTILE} entry 0" in sources
+    assert f"{HOSTILE.rpartition('/')[2]} entry 0" in page.texts["h3"]
     heat = next(json.loads(text) for text in page.json if '"heatmap"' in text)
     assert heat["data"][0]["y"][-1].startswith("&lt;/script&gt;")
 

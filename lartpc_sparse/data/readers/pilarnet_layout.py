@@ -118,9 +118,10 @@ def open_tables(file: h5py.File, path: str) -> dict[str, VlenTable]:
                 "of reader that fits the file"
             )
     tables = {}
-    for name in (name for name in TABLES if name in file):
+    for name in TABLES:
         with damage_named(path, name):
-            tables[name] = VlenTable(file[name])
+            if name in file:
+                tables[name] = VlenTable(file[name])
     lengths = {name: len(table) for name, table in tables.items()}
     if len(set(lengths.values())) > 1:
         raise UserError(f"{path}: data sets of different numbers of events {lengths}; copy or make the file again")

@@ -32,6 +32,8 @@ class VlenTable:
         element = h5py.check_vlen_dtype(data.dtype)
         if data.ndim != 1 or element is None or np.dtype(element).kind not in "iuf":
             raise TypeError("it does not hold one variable-length row of numbers an event")
+        if data.id.get_type().encode()[3:6] != bytes(3):  # class bits of the type, 0 for rows; else HDF5 crashes
+            raise TypeError("its type is damaged")
         self._data = data
         most = Path(data.file.filename).stat().st_size // np.dtype(element).itemsize
         lengths = stored_lengths(data)
@@ -40,10 +42,10 @@ class VlenTable:
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, where: int | slice) -> np.ndarray[Any, Any]:
+    def __getitem__(self, where: int | slice) -> np.ndarray:
         if len(self._too_long) and np.isin(np.arange(len(self))[where], self._too_long).any():
             raise ValueError("an entry claims more values than the file has bytes")
-        values: np.ndarray[Any, Any] = self._data[where]
+        values: np.ndarray = self._data[where]
         return values
 
 

@@ -1,0 +1,421 @@
+"""Backbone and heads together: inputs, heads by name, weights, order of decoding, and that each head learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from labelled_events import CLASSES, empty_event, line_event, prepared, random_event, to_predictions
+from pydantic import ValidationError
+from torch import Tensor
+
+from lartpc_sparse.data.batch import Batch, collate
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.transforms import add_empty_mask
+from lartpc_sparse.heads import Decoded, InpaintConfig, SemanticConfig, SemanticLabels
+from lartpc_sparse.heads.semantic import SemanticHead
+from lartpc_sparse.network import ModelConfig, Network
+from lartpc_sparse.sparse import SparseTensor, TorchEngine
+
+SEMANTIC: dict[str, Any] = {"kind": "semantic"}
+PARTICLES: dict[str, Any] = {"kind": "spatial_embedding"}
+GAPS: dict[str, Any] = {"kind": "inpaint", "region": {"kind": "mask_boxes", "size": 4, "count": 2}}
+ALL: dict[str, Any] = {"gaps": GAPS, "particles": PARTICLES, "classes": SEMANTIC}
+BACKBONE: dict[str, Any] = {"kind": "uresnet", "filters": 4, "depth": 2, "blocks": 1}
+
+in_2d_and_3d = pytest.mark.parametrize("dim", [2, 3])
+
+
+def model_config(heads: Mapping[str, Any] | None = None, dim: int = 3, **settings: Any) -> ModelConfig:
+    return ModelConfig.model_validate(
+        {"dim": dim, "backbone": BACKBONE, "heads": ALL if heads is None else heads, **settings}
+    )
+
+
+def network(heads: Mapping[str, Any] | None = None, dim: int = 3, **settings: Any) -> Network:
+    torch.manual_seed(0)
+    return Network(model_config(heads, dim, **settings))
+
+
+def batch_for(config: ModelConfig, events: list[Event], *, masked: bool = True) -> Batch:
+    """The events with the targets of all heads, masked or with the columns of a mask."""
+    for head in config.heads.values():
+        if masked or head.view() is None:
+            events = [prepared(head, event, seed) for seed, event in enumerate(events)]
+    return collate(events if masked else [add_empty_mask(event) for event in events])
+
+
+def crowd(dim: int) -> list[Event]:
+    return [random_event(1, dim, 30, 0), empty_event(dim, 1), random_event(2, dim, 50, 2)]
+
+
+# Input
+
+
+@in_2d_and_3d
+@pytest.mark.parametrize(
+    ("names", "coordinates", "flag"),
+    [
+        (("classes",), False, False),
+        (("particles",), True, False),
+        (("gaps",), False, True),
+        (("classes", "gaps"), False, True),
+        (("gaps", "particles", "classes"), True, True),
+    ],
+)
+def test_input_features(dim: int, names: tuple[str, ...], coordinates: bool, flag: bool) -> None:
+    """The event's own features, then normalised coordinates for an embedding, then the flag of candidates."""
+    model = network({name: ALL[name] for name in names}, dim)
+    batch = batch_for(model.config, crowd(dim))
+    expected = [batch.feats]
+    if coordinates:
+        expected.append((batch.coords.float() - 8) / 8)
+    if flag:
+        expected.append(batch.labels["candidate"].float()[:, None])
+    found = model.input_features(batch)
+    torch.testing.assert_close(found, torch.cat(expected, dim=1))
+    assert found.shape[1] == model.backbone.encoder.stem.weight.shape[1]  # type: ignore[union-attr]
+    if flag:
+        assert 0 < found[:, -1].mean() < 1
+
+
+def test_without_a_candidate_column_no_voxel_is_a_candidate() -> None:
+    model = network()
+    batch = collate(crowd(3))
+    assert "candidate" not in batch.labels
+    assert not model.input_features(batch)[:, -1].any()
+
+
+def test_wrong_number_of_axes_or_features_is_refused() -> None:
+    with pytest.raises(ValueError, match="expects D = 3 axes and 1 features, the batch has 2 and 1"):
+        network()(collate(crowd(2)))
+    with pytest.raises(ValueError, match="expects D = 3 axes and 2 features, the batch has 3 and 1"):
+        network(features=2)(collate(crowd(3)))
+
+
+def test_several_features() -> None:
+    model = network({"classes": SEMANTIC}, features=3)
+    event = random_event(0, 3)
+    wide = event.replace(feats=np.stack([event.energy, event.energy**2, -event.energy], axis=1))
+    assert model(collate([wide]))["classes"]["logits"].shape == (40, 5)
+
+
+def test_an_engine_of_choice() -> None:
+    engine = TorchEngine()
+    assert Network(model_config(), engine).engine is engine
+    assert isinstance(network().engine, TorchEngine)
+
+
+# Heads
+
+
+@in_2d_and_3d
+def test_every_head_reads_streams_of_its_own(dim: int) -> None:
+    model = network(dim=dim)
+    assert list(model.backbone.streams) == [  # type: ignore[arg-type]
+        "gaps.features",
+        "particles.embedding",
+        "particles.seediness",
+        "classes.features",
+    ]
+    batch = batch_for(model.config, crowd(dim))
+    out = model(batch)
+    assert list(out) == list(ALL)
+    assert set(out["particles"]) == {"embedding", "margin", "seediness"}
+    assert out["classes"]["logits"].shape == (batch.num_voxels, 5)
+    terms = model.loss(out, batch)
+    assert {name.split("/")[0] for name in terms} == set(ALL)
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_streams_reach_the_head_they_are_named_after() -> None:
+    """The gradient of one stream's output ends in one decoder."""
+    model = network()
+    batch = batch_for(model.config, crowd(3))
+    for head, output, stream in (
+        ("particles", "embedding", "particles.embedding"),
+        ("particles", "seediness", "particles.seediness"),
+        ("gaps", "energy", "gaps.features"),
+        ("classes", "logits", "classes.features"),
+    ):
+        model.zero_grad()
+        torch.autograd.backward(model(batch)[head][output].square().sum())
+        touched = {
+            name
+            for name, decoder in model.backbone.decoders.items()  # type: ignore[union-attr,operator]
+            if any(p.grad is not None and p.grad.any() for p in decoder.parameters())
+        }
+        assert {name.replace(":", ".") for name in touched} == {stream}
+
+
+@pytest.mark.parametrize("names", [("classes",), ("particles", "gaps"), ("classes", "particles"), ()])
+def test_some_heads_equal_the_same_of_all(names: tuple[str, ...]) -> None:
+    model = network().eval()
+    batch = batch_for(model.config, crowd(3))
+    whole, some = model(batch), model(batch, names)
+    assert list(some) == list(names)
+    for name in names:
+        for output, value in some[name].items():
+            assert torch.equal(value, whole[name][output])
+    assert {term.split("/")[0] for term in model.loss(some, batch)} == set(names)
+
+
+@pytest.mark.parametrize("weighted", ALL)
+def test_the_weight_of_a_head_acts_on_its_terms_alone(weighted: str) -> None:
+    plain = network().eval()
+    heads = {name: {**head, "weight": 2.5 if name == weighted else 1.0} for name, head in ALL.items()}
+    scaled = network(heads).eval()
+    batch = batch_for(plain.config, crowd(3))
+    one, other = plain.loss(plain(batch), batch), scaled.loss(scaled(batch), batch)
+    assert set(one) == set(other)
+    for term, value in one.items():
+        torch.testing.assert_close(other[term], value * (2.5 if term.startswith(f"{weighted}/") else 1.0))
+
+
+def test_a_head_of_weight_zero_teaches_nothing() -> None:
+    model = network({"classes": {**SEMANTIC, "weight": 0.0}})
+    batch = batch_for(model.config, crowd(3))
+    torch.autograd.backward(torch.stack(list(model.loss(model(batch), batch).values())).sum())
+    assert not any(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+def test_monitored_quantities_carry_the_name_of_the_head() -> None:
+    model = network()
+    batch = batch_for(model.config, crowd(3))
+    assert list(model.monitor(model(batch), batch)) == ["classes/accuracy"]
+
+
+def test_batch_of_empty_events() -> None:
+    model = network()
+    batch = batch_for(model.config, [empty_event(3, 0), empty_event(3, 1)])
+    terms = model.loss(model(batch), batch)
+    assert all(value.item() == 0 for value in terms.values())
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    decoded = model.decode(model(batch), batch)
+    assert len(decoded["gaps"].tables) == 2
+
+
+@in_2d_and_3d
+def test_a_batch_equals_its_events(dim: int) -> None:
+    model = network(dim=dim).eval()
+    batch = batch_for(model.config, crowd(dim))
+    whole = model(batch)
+    for number, (start, stop) in enumerate(itertools.pairwise(batch.offsets.tolist())):
+        alone = model(collate([batch.events[number]]))
+        for name, output in alone.items():
+            for key, value in output.items():
+                torch.testing.assert_close(value, whole[name][key][start:stop], rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_autocast() -> None:
+    model = network()
+    batch = batch_for(model.config, crowd(3))
+    expected = model.loss(model(batch), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(batch)
+        terms = model.loss(out, batch)
+    for name, value in terms.items():
+        torch.testing.assert_close(value, expected[name], rtol=0.15, atol=0.05)
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    model.decode(out, batch)
+
+
+# Decoding
+
+
+class EchoConfig(SemanticConfig):
+    """A semantic head of another kind, as a user's package may add one."""
+
+    kind: Literal["test_network:EchoConfig"] = "test_network:EchoConfig"  # type: ignore[assignment]
+
+    def build(self, *, in_channels: int, dim: int) -> SemanticHead:
+        del dim
+        return SemanticHead(self, in_channels)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ALL)))
+def test_semantics_are_decoded_first_and_reach_the_embedding(order: tuple[str, ...]) -> None:
+    """The network calls all voxels Michel; the clusters of the embedding must be those of Michel."""
+    model = network({name: ALL[name] for name in order}).eval()
+    batch = batch_for(model.config, [line_event(3)])
+    out = model(batch)
+    logits = torch.zeros_like(out["classes"]["logits"])
+    logits[:, SemanticConfig().classes.index("Michel")] = 9.0
+    n = batch.num_voxels
+    out["classes"] = {"logits": logits}
+    out["particles"] = {
+        "embedding": batch.coords.float(),
+        "margin": torch.full((n,), 1e-3),
+        "seediness": torch.full((n,), 0.6),  # above the threshold of a Michel (0.55) and of no other class
+    }
+    decoded = model.decode(out, batch)
+    assert set(decoded) == set(ALL)
+    assert len(np.unique(decoded["particles"].columns["cluster"])) == n  # a seed in every voxel
+
+
+def test_a_semantic_head_of_a_user_is_decoded_first_too() -> None:
+    model = network({"particles": PARTICLES, "mine": {"kind": "test_network:EchoConfig"}}).eval()
+    batch = batch_for(model.config, [line_event(3)], masked=False)
+    decoded = model.decode(model(batch), batch)
+    assert "cluster" in decoded["particles"].columns
+
+
+def test_two_semantic_heads_the_first_one_serves_the_embedding() -> None:
+    heads = {"particles": PARTICLES, "one": SEMANTIC, "two": SEMANTIC}
+    model = network(heads).eval()
+    batch = batch_for(model.config, [line_event(3)], masked=False)
+    out = model(batch)
+    seen: list[SemanticLabels | None] = []
+
+    def spy(output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
+        del output, batch
+        seen.append(semantic)
+        return Decoded()
+
+    model.head("particles").decode = spy  # type: ignore[method-assign]
+    decoded = model.decode(out, batch)
+    assert seen == [decoded["one"].semantic]
+    assert seen[0] is not None
+
+
+def test_without_a_semantic_head_the_truth_serves() -> None:
+    model = network({"particles": PARTICLES}).eval()
+    batch = collate([line_event(3)])
+    assert set(model.decode(model(batch), batch)["particles"].columns) == {"cluster_true_semantics"}
+
+
+# Configuration
+
+
+def test_two_masking_heads_are_refused() -> None:
+    with pytest.raises(ValidationError, match="only one head may change the image, but first and second do"):
+        model_config({"first": GAPS, "second": GAPS, "classes": SEMANTIC})
+    assert model_config().masking_head == "gaps"
+    assert model_config({"classes": SEMANTIC}).masking_head is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": {}}, "at least 1"),
+        ({"heads": {"my head": SEMANTIC}}, "letters, digits and underscores"),
+        ({"heads": {"a.b": SEMANTIC}}, "letters, digits and underscores"),
+        ({"heads": {"a": {"kind": "semantik"}}}, "valid: semantic, spatial_embedding, inpaint"),
+        ({"heads": {"a": SEMANTIC}, "dim": 4}, "dim"),
+        ({"heads": {"a": SEMANTIC}, "features": 0}, "features"),
+        ({"heads": {"a": SEMANTIC}, "backbone": {"kind": "unet"}}, "valid: uresnet"),
+        ({"heads": {"a": SEMANTIC}, "backbone": {"kind": "uresnet", "kernel_size": 4}}, "must be odd"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelConfig.model_validate(settings)
+
+
+@in_2d_and_3d
+def test_state_dict_round_trip(dim: int) -> None:
+    first, second = network(dim=dim), network(dim=dim)
+    batch = batch_for(first.config, crowd(dim))
+    first(batch)  # moves the running statistics
+    for parameter in second.parameters():
+        torch.nn.init.constant_(parameter, 3.0)
+    second.load_state_dict(first.state_dict(), strict=True)
+    one, two = first.eval()(batch), second.eval()(batch)
+    for name, output in one.items():
+        for key, value in output.items():
+            assert torch.equal(value, two[name][key])
+
+
+def test_config_round_trip() -> None:
+    config = model_config()
+    assert ModelConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+# Learning
+
+
+def overfit(heads: Mapping[str, Any], dim: int, steps: int, lr: float = 0.02) -> tuple[Network, Batch, list[float]]:
+    """A few dozen steps on two events; the summed loss before each of them and after the last."""
+    model = network(heads, dim, backbone={**BACKBONE, "filters": 8})
+    batch = batch_for(model.config, [line_event(dim, 0, 0), line_event(dim, 1, 1)])
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    history = []
+    for _ in range(steps + 1):
+        loss = torch.stack(list(model.loss(model(batch), batch).values())).sum()
+        history.append(loss.item())
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    return model, batch, history
+
+
+def evaluated(model: Network, batch: Batch) -> dict[str, Any]:
+    """Metrics on the training events; with the batch's own statistics, which so few steps do not average."""
+    with torch.no_grad():
+        decoded = model.decode(model(batch), batch)
+    result = {}
+    for name, head in model.config.heads.items():
+        evaluator = head.evaluator(name, CLASSES)
+        for prediction in to_predictions(batch, decoded):
+            evaluator.update(prediction)
+        result[name] = evaluator.result()
+    return result
+
+
+@in_2d_and_3d
+def test_the_semantic_head_learns(dim: int) -> None:
+    """Classes that differ in position and energy: the loss falls to a tenth, every voxel is right."""
+    model, batch, history = overfit({"classes": {**SEMANTIC, "weighting": {"kind": "none"}}}, dim, 25)
+    assert history[-1] < history[0] / 10
+    assert evaluated(model, batch)["classes"]["accuracy"] > 0.95
+
+
+@in_2d_and_3d
+def test_the_embedding_head_learns(dim: int) -> None:
+    """The loss falls to a quarter and the particles are told apart."""
+    model, batch, history = overfit({"particles": PARTICLES}, dim, 40)
+    assert history[-1] < history[0] / 4
+    assert evaluated(model, batch)["particles"]["mean_ari"]["true"] > 0.9
+
+
+@in_2d_and_3d
+def test_the_inpainting_head_learns(dim: int) -> None:
+    """The loss falls to a fifth; the gaps are filled with the right voxels and charge."""
+    model, batch, history = overfit({"gaps": GAPS}, dim, 40)
+    assert history[-1] < history[0] / 5
+    scores = evaluated(model, batch)["gaps"]
+    assert scores["f1"] > 0.9
+    assert scores["charge"]["relative_error"] < 0.2
+
+
+def test_the_masking_share_is_a_setting_of_the_head() -> None:
+    config = model_config().heads["gaps"]
+    assert isinstance(config, InpaintConfig)
+    assert config.mask_fraction == 0.5
+
+
+def test_labels_do_not_reach_the_outputs() -> None:
+    """Truth columns are for the loss alone; but the candidate flag is an input."""
+    model = network().eval()
+    batch = batch_for(model.config, crowd(3))
+    blind = dataclasses.replace(batch, labels={"candidate": batch.labels["candidate"]})
+    one, two = model(batch), model(blind)
+    for name, output in one.items():
+        for key, value in output.items():
+            assert torch.equal(value, two[name][key])
+    seen = dataclasses.replace(batch, labels={})
+    assert not torch.equal(model(seen)["gaps"]["logit"], one["gaps"]["logit"])
+    x = SparseTensor.build(batch.coords, model.input_features(blind), batch.offsets)
+    assert torch.equal(
+        model.heads["classes"](dict(features=model.backbone(x)["classes.features"]), blind)["logits"],
+        one["classes"]["logits"],
+    )
