@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -36,11 +37,14 @@ def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = Fa
     Raises:
         UserError: an unknown step, one without a section, or anything that the user can put right.
     """
-    console = Console()
-    _log_to_terminal()
     wanted = _wanted(config, only)
     folder = RunFolder(config)
     config_yaml = dump_config(config)
+    if getattr(rank_zero_only, "rank", 0) != 0:  # set by Lightning from the launcher's environment
+        _join_training(config, folder, config_yaml, wanted)
+        return
+    console = Console()
+    _log_to_terminal()
     threads = set_threads(config.run)
     _say(
         console,
@@ -63,6 +67,13 @@ def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = Fa
         console.print(metrics_table(json.loads(folder.metrics.read_text(encoding="utf-8"))))
     if "report" in wanted:
         _say(console, f"report: {folder.report.resolve()}")
+
+
+def _join_training(config: ChainConfig, folder: RunFolder, config_yaml: str, wanted: list[str]) -> None:
+    """What the further processes of a training on several devices do; the first one does everything else."""
+    set_threads(config.run)
+    if "train" in wanted and folder.steps().get("train", {}).get("status") == "running":
+        run_training(config, folder, config_yaml, resume=True)
 
 
 def _say(console: Console, text: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.sampler import BatchConfig
@@ -66,9 +67,8 @@ class ChainConfig(Config):
         return {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
 
     @model_serializer(mode="wrap")
-    def _without_absent_sections(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {name: value for name, value in values.items() if name not in _STEP_SECTIONS or value is not None}
+    def _without_absent_sections(self, handler: Callable[[ChainConfig], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name not in _STEP_SECTIONS or value is not None}
 
     @model_validator(mode="after")
     def _sections_fit(self) -> ChainConfig:

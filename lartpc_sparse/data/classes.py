@@ -42,10 +42,8 @@ def split_tracks(
         labels, indices into the second value, -1 not labelled; and the class names `SIX`.
 
     Raises:
-        ValueError: a semantic code outside -1..4, or arrays of different lengths.
+        ValueError: a semantic code outside -1..4.
     """
-    if semantic.shape != pid.shape:
-        raise ValueError(f"semantic has shape {semantic.shape}, pid {pid.shape}")
     _check_range(semantic, PILARNET)
     labels = _TO_SIX[semantic].astype(np.int64)  # -1 picks the last entry, which is -1
     track = semantic == PILARNET.index("track")

@@ -36,6 +36,8 @@ def _lookup(classes: tuple[str, ...], groups: tuple[tuple[str, tuple[str, ...]],
                 f"its classes are {', '.join(classes) or 'none'}. Change the head's classes or the reader's scheme"
             )
         for index in found:
+            if table[index] != -1:
+                raise UserError(f"class '{classes[index]}' of the data is in two classes of a head, '{group}' is one")
             table[index] = number
     return tuple(table)
 
@@ -44,7 +46,7 @@ def class_lookup(classes: tuple[str, ...], groups: Groups) -> Int64[np.ndarray, 
     """Label in `classes` -> number of the group that holds it, -1 for none; entry -1 (the last) is -1.
 
     Raises:
-        UserError: a group has no member among `classes`.
+        UserError: a group has no member among `classes`, or two groups share one.
     """
     return np.array(_lookup(classes, tuple((name, tuple(members)) for name, members in groups.items())))
 

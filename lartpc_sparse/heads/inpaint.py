@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
@@ -38,7 +38,15 @@ class RegressionConfig(Config):
     weighting: Literal["fixed", "learned_softmax"] = Field(
         "fixed", description="learned_softmax is the literal form: softmax(log w) with learnable w"
     )
-    weights: tuple[float, float] = Field((0.5, 0.5), description="(track, nontrack), the start values when learned")
+    weights: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        (0.5, 0.5), description="(track, nontrack), the start values when learned"
+    )
+
+    @model_validator(mode="after")
+    def _learnable(self) -> RegressionConfig:
+        if self.weighting == "learned_softmax" and min(self.weights) == 0:
+            raise ValueError(f"learned weights start from their logarithms and cannot be 0, got {self.weights}")
+        return self
 
 
 class InpaintConfig(HeadConfig):

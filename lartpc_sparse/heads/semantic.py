@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
@@ -43,6 +43,13 @@ class SemanticConfig(HeadConfig):
         description="classes in output order; voxels of other classes count in no loss and no metric",
     )
     weighting: Annotated[WeightingConfig, OneOf(ClusterVertexConfig, NoWeightingConfig)] = ClusterVertexConfig()
+
+    @field_validator("classes")
+    @classmethod
+    def _different(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) < len(classes):
+            raise ValueError(f"classes must differ, got {', '.join(classes)}")
+        return classes
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

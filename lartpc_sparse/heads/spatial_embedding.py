@@ -7,6 +7,7 @@ sigma; seediness tells how close to the centre it landed. Normalised coordinates
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -55,6 +56,7 @@ class SpatialEmbeddingConfig(HeadConfig):
     mask_loss: MaskLoss = "lovasz"
     focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal mask loss")
     separation_delta: float = Field(0.2, gt=0, description="centroids closer than twice this repel each other")
+    initial_margin: float = Field(0.1, gt=0, lt=2, description="margin before training, in half image sides")
     loss_weights: LossWeights = LossWeights()
     thresholds: dict[str, ClusterThresholds] = Field(
         _PUBLIC_THRESHOLDS, description="where the decoding stops, for every class"
@@ -104,6 +106,11 @@ class SpatialEmbeddingHead(Head):
         self.dim = dim
         self.embed = nn.Linear(in_channels, dim + 1)
         self.seed = nn.Linear(in_channels, 1)
+        # Begin as clustering by distance: no offset, and a margin of the size of a particle instead of the image.
+        nn.init.normal_(self.embed.weight, std=0.01)
+        nn.init.zeros_(self.embed.bias)
+        with torch.no_grad():
+            self.embed.bias[dim] = math.log(config.initial_margin / (2.0 - config.initial_margin))
 
     def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
         """`embedding` (N, D), `margin` (N,) in (0, 2), `seediness` (N,) in (0, 1)."""

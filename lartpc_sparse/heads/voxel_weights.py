@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
 from lartpc_sparse.data.event import Event
@@ -74,6 +74,12 @@ class ClusterVertexConfig(WeightingConfig):
     cluster_max: float = Field(2e-2, gt=0, description="upper limit of the cluster weight")
     vertex: float = Field(2e-2, ge=0, description="added near another class")
     vertex_distance: float = Field(3.0, gt=0, description="voxels")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ClusterVertexConfig:
+        if self.cluster_min > self.cluster_max:
+            raise ValueError(f"cluster_min {self.cluster_min} is above cluster_max {self.cluster_max}")
+        return self
 
     def weights(
         self,

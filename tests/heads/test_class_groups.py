@@ -35,7 +35,12 @@ def test_no_voxel_is_no_label() -> None:
 
 
 def test_a_class_that_the_data_lacks_is_refused() -> None:
-    with pytest.raises(UserError, match="no class for 'HIP'.*its classes are shower, track.*scheme"):
+    with pytest.raises(UserError, match=r"no class for 'HIP'.*its classes are shower, track.*scheme"):
         class_lookup(PILARNET, {name: (name,) for name in FIVE})
     with pytest.raises(UserError, match="its classes are none"):
         class_lookup((), {"HIP": ("HIP",)})
+
+
+def test_a_class_of_the_data_in_two_groups_is_refused() -> None:
+    with pytest.raises(UserError, match="class 'MIP' of the data is in two classes of a head, 'muon' is one"):
+        class_lookup(FIVE, {"track": ("HIP", "MIP"), "muon": ("MIP",)})

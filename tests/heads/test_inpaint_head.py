@@ -13,10 +13,11 @@ from head_contract import CHANNELS, HeadContract, crowd
 from labelled_events import head_batch, line_event
 from torch import Tensor
 
-from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.transforms import add_empty_mask
 from lartpc_sparse.heads import HeadConfig, InpaintConfig
 from lartpc_sparse.heads.losses import track_nontrack_terms
+from lartpc_sparse.sparse import SparseTensor
 
 SMALL = {"region": {"kind": "mask_boxes", "size": 4, "count": 2}}
 TERMS = ("activation", "track", "nontrack")
@@ -175,9 +176,6 @@ def test_energy_is_positive_and_linear_far_from_zero() -> None:
     head = InpaintConfig().build(in_channels=1, dim=3)
     torch.nn.init.ones_(head.predict.weight)
     torch.nn.init.zeros_(head.predict.bias)
-    from lartpc_sparse.data.batch import collate
-    from lartpc_sparse.sparse import SparseTensor
-
     batch = collate([add_empty_mask(line_event(3)).select(np.arange(3))])
     feats = torch.tensor([[-50.0], [0.0], [50.0]])
     output = head({"features": SparseTensor.build(batch.coords, feats, batch.offsets)}, batch)
@@ -191,6 +189,8 @@ def test_energy_is_positive_and_linear_far_from_zero() -> None:
         {"mask_fraction": 0},
         {"threshold": 1.0},
         {"regression": {"form": "harsh"}},
+        {"regression": {"weights": (-1.0, 1.0)}},
+        {"regression": {"weights": (0.0, 1.0), "weighting": "learned_softmax"}},
         {"region": {"kind": "crop", "size": 3}},
     ],
 )

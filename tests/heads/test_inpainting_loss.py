@@ -49,7 +49,7 @@ def test_a_kind_without_voxels_is_zero_and_attached(form: RegressionForm, active
     predicted, target, truth = candidates(1, active, inactive)
     terms = track_nontrack_terms(predicted.requires_grad_(), target, truth, form)
     assert [bool(term) for term in terms] == [active > 0, inactive > 0]
-    (grad,) = torch.autograd.grad(sum(terms), predicted)
+    (grad,) = torch.autograd.grad(terms[0] + terms[1], predicted)
     assert torch.isfinite(grad).all()
 
 
@@ -65,7 +65,7 @@ def best_constant(form: RegressionForm, target: Tensor) -> float:
         torch.autograd.backward(total)
         return total
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return value.item()
 
 

@@ -121,6 +121,19 @@ def test_unlabelled_and_foreign_voxels_have_no_gradient() -> None:
     assert not touched.all()
 
 
+def test_foreign_voxels_teach_nothing_whatever_their_weight() -> None:
+    """The weights may have been made for other classes than those of this head."""
+    config = SemanticConfig(classes=("MIP", "shower"))
+    batch = head_batch(config, crowd(3))
+    weight = torch.rand(batch.num_voxels, generator=torch.Generator().manual_seed(0))
+    batch = dataclasses.replace(batch, labels={**batch.labels, "semantic_weight": weight})
+    logits = torch.zeros(batch.num_voxels, 2, requires_grad=True)
+    loss = config.build(in_channels=2, dim=3).loss({"logits": logits}, batch)["cross_entropy"]
+    assert loss.item() == pytest.approx(np.log(2))
+    (grad,) = torch.autograd.grad(loss, logits)
+    assert grad.any(1).tolist() == (true_labels(batch, config) >= 0).tolist()
+
+
 def test_uniform_logits_cost_the_logarithm_of_the_number_of_classes() -> None:
     config = SemanticConfig()
     batch = head_batch(config, [line_event(3)])
@@ -145,7 +158,7 @@ def test_decoding_gives_probabilities_and_the_most_probable_class() -> None:
     decoded = config.build(in_channels=2, dim=3).decode({"logits": logits}, batch, None)
     probability, label = decoded.columns["probability"], decoded.columns["label"]
     np.testing.assert_allclose(probability, torch.softmax(logits, 1).numpy(), rtol=1e-6)
-    assert (probability.dtype, label.dtype) == (np.float32, np.int8)
+    assert [probability.dtype.name, label.dtype.name] == ["float32", "int8"]
     np.testing.assert_array_equal(label, logits.argmax(1).numpy())
     assert decoded.semantic is not None
     np.testing.assert_array_equal(decoded.semantic.labels, label)
@@ -179,3 +192,8 @@ def test_data_without_a_class_of_the_head_is_refused() -> None:
 def test_a_head_needs_two_classes() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         SemanticConfig(classes=("HIP",))
+
+
+def test_classes_of_a_head_differ() -> None:
+    with pytest.raises(ValueError, match="classes must differ, got HIP, HIP"):
+        SemanticConfig(classes=("HIP", "HIP"))

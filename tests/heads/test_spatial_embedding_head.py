@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from head_contract import CHANNELS, HeadContract, crowd
-from labelled_events import CLASSES, head_batch, line_event, make_event
+from labelled_events import CLASSES, head_batch, line_event, make_event, to_predictions
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch, collate
@@ -110,8 +110,8 @@ def test_loss_takes_the_classes_of_the_head() -> None:
     output = random_output(batch)
     group = torch.tensor([1, 1, 0, 3, 2, -1, -1])[batch.labels["semantic"]]
     found = find_instances(batch.labels["instance"], group, batch.batch_index())
-    outputs = (output[name][found.voxels] for name in ("embedding", "margin", "seediness"))
-    expected = embedding_loss_terms(*outputs, found)
+    embedding, margin, seediness = (output[name][found.voxels] for name in ("embedding", "margin", "seediness"))
+    expected = embedding_loss_terms(embedding, margin, seediness, found)
     for name, value in config.build(in_channels=CHANNELS, dim=3).loss(output, batch).items():
         torch.testing.assert_close(value, expected[name])
 
@@ -208,8 +208,6 @@ def test_predicted_semantics_are_scored_beside_true_ones() -> None:
     batch = collate([line_event(3)])
     labels = SemanticLabels(np.full(batch.num_voxels, -1, dtype=np.int64), CLASSES)
     decoded = config.build(in_channels=2, dim=3).decode(contract.perfect(batch), batch, labels)
-    from labelled_events import to_predictions
-
     result = contract.evaluate(to_predictions(batch, {"mine": decoded}))
     assert result["mean_ari"]["true"] == 1
     assert result["semantics"]["predicted"]["track"]["n_predicted"] == [0]  # unassigned voxels count against

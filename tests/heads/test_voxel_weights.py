@@ -114,7 +114,9 @@ def test_real_data_passes_unchanged() -> None:
     assert SemanticWeights(ClusterVertexConfig(), {"HIP": ("HIP",)})(event, np.random.default_rng(0)) is event
 
 
-@pytest.mark.parametrize("wrong", [{"cluster_min": 0.0}, {"vertex": -1.0}, {"vertex_distance": 0.0}, {"verteks": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"cluster_min": 0.0}, {"vertex": -1.0}, {"vertex_distance": 0.0}, {"verteks": 1.0}, {"cluster_min": 0.03}]
+)
 def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         ClusterVertexConfig.model_validate(wrong)

@@ -10,7 +10,6 @@ A flipped bit in a heap's own headers can still make the library run for ever (H
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -50,19 +49,25 @@ class VlenTable:
 
 
 def stored_lengths(data: h5py.Dataset) -> Int64[np.ndarray, " E"] | None:
-    """Lengths of all entries without reading the entries; None where they are compressed or stored unusually."""
+    """Lengths of all entries without reading the entries; None where they are compressed or stored unusually.
+
+    Raises:
+        ValueError: more entries than the file has room for.
+    """
     properties = data.id.get_create_plist()
     file_properties = data.file.id.get_create_plist()
     if properties.get_nfilters() or file_properties.get_sizes()[0] != 8 or file_properties.get_userblock():
         return None
-    lengths = np.zeros(len(data), dtype=np.int64)
     blocks: list[tuple[int, int | None]] = []  # first entry, position in the file
     if properties.get_layout() == h5py.h5d.CONTIGUOUS:
         blocks.append((0, data.id.get_offset()))  # None: nothing was ever written
+        if blocks[0][1] and _ENTRY.itemsize * len(data) > Path(data.file.filename).stat().st_size:
+            raise ValueError("it claims more entries than the file has bytes")
     elif properties.get_layout() == h5py.h5d.CHUNKED:
         data.id.chunk_iter(lambda chunk: blocks.append((chunk.chunk_offset[0], chunk.byte_offset)))
     else:
         return None
+    lengths = np.zeros(len(data), dtype=np.int64)
     rows = data.chunks[0] if data.chunks else len(data)
     for first, position in blocks:
         if position is not None:
