@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lartpc_sparse.backbone import BackboneConfig, UResNet, UResNetConfig
-from lartpc_sparse.sparse import SparseTensor
+from lartpc_sparse.sparse import SparseTensor, TransposedConv
 
 STREAMS = ("a.one", "a.two", "b.one")
 SMALL = {"filters": 4, "depth": 2, "blocks": 1, "activation": "leaky_relu"}
@@ -133,6 +133,19 @@ def test_the_input_kernel_sees_further() -> None:
         torch.autograd.backward(next(iter(apply(model, coords, feats, offsets).values()))[0].sum())
         assert feats.grad is not None
         assert bool(feats.grad[1].any()) == seen
+
+
+def test_skips_and_the_way_up_both_reach_the_output() -> None:
+    """With the way up set to zero the skips still say something, but not the same."""
+    x = SparseTensor.build(*voxels((30,)))
+    model = network(norm="none", streams=("x.one",))
+    whole = model(x)["x.one"].feats
+    for module in model.modules():
+        if isinstance(module, TransposedConv):
+            torch.nn.init.zeros_(module.weight)
+    skips = model(x)["x.one"].feats
+    assert skips.any()
+    assert not torch.allclose(skips, whole)
 
 
 # Streams

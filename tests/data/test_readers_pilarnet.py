@@ -264,6 +264,18 @@ def test_counts_come_from_the_side_file_if_there_is_one(tmp_path: Path) -> None:
         config(path).build().num_voxels()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_counts_of_a_compressed_file_come_from_the_clusters(tmp_path: Path, version: str) -> None:
+    raw = [raw_event(0), empty_event(), raw_event(1)]
+    path = write_pilarnet(tmp_path / "a.h5", raw, version)
+    with h5py.File(path, "a") as file:
+        rows = file["point"][:]
+        del file["point"]
+        file.create_dataset("point", data=rows, dtype=h5py.vlen_dtype(np.float32), compression=4)
+    assert config(path).build().num_voxels().tolist() == [len(event.point) for event in raw]
+    assert config(path, select=(2, 3)).build().num_voxels().tolist() == [len(raw[2].point)]
+
+
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["coords"] = np.zeros(3)

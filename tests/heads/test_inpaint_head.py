@@ -152,9 +152,11 @@ def test_voxels_outside_the_gaps_teach_nothing() -> None:
         assert not value.grad[~batch.labels["candidate"]].any()
 
 
-def test_table_holds_the_probable_and_the_active_candidates() -> None:
-    config = InpaintConfig.model_validate({**SMALL, "keep_probability": 0.4})
-    batch = head_batch(config, crowd(3))
+@pytest.mark.parametrize("size", [4, 40])
+def test_table_holds_the_probable_and_the_active_candidates(size: int) -> None:
+    """With boxes of 40 the whole image is one gap, the first and the last voxel of an event included."""
+    config = InpaintConfig.model_validate({"region": {"kind": "mask_boxes", "size": size}, "keep_probability": 0.4})
+    batch = head_batch(config, crowd(2))
     output = random_output(batch)
     tables = config.build(in_channels=2, dim=3).decode(output, batch, None).tables
     probability = torch.sigmoid(output["logit"]).numpy()

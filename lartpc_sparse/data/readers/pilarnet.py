@@ -27,13 +27,16 @@ from lartpc_sparse.data.readers.files import (
 from lartpc_sparse.data.readers.pilarnet_event import decode
 from lartpc_sparse.data.readers.pilarnet_layout import (
     LAYOUTS,
+    POINT_WIDTH,
     TABLES,
     Layout,
     Version,
+    count_events,
     open_tables,
     read_tables,
     recover_layout,
 )
+from lartpc_sparse.data.readers.vlen_table import VlenTable
 from lartpc_sparse.schema import UserError
 
 __all__ = ["PilarnetConfig", "PilarnetReader"]
@@ -154,7 +157,10 @@ class PilarnetReader:
         return self._index.key(index)
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
-        """Points of every event: from the side file `*_points.npy`, else from the cluster table.
+        """Points of every event.
+
+        From the side file `*_points.npy`; else from the stored lengths; else, when those are compressed, from the
+        cluster tables, which are read for that.
 
         Raises:
             UserError: a side file that does not belong to its file, or a damaged cluster table.
@@ -168,6 +174,10 @@ class PilarnetReader:
         side = Path(path).with_name(Path(path).stem + "_points.npy")
         if side.is_file():
             return _side_counts(side, path)[first:last]
+        with open_hdf5(path) as file, damage_named(path, "point"):
+            lengths = VlenTable(file["point"]).lengths
+        if lengths is not None:
+            return lengths[first:last] // POINT_WIDTH
         width = len((self._recovered(path) or self._layout).cluster)
         clusters_of = self._files.get(path).tables["cluster"]
         counts = []
@@ -198,7 +208,7 @@ class PilarnetReader:
 
 def _count_file(path: str) -> int:
     with open_hdf5(path) as file:
-        return len(open_tables(file, path)["point"])
+        return count_events(file, path)
 
 
 def _side_counts(side: Path, path: str) -> Int64[np.ndarray, " E"]:

@@ -24,6 +24,7 @@ __all__ = [
     "Layout",
     "Tables",
     "Version",
+    "count_events",
     "open_tables",
     "problem",
     "read_tables",
@@ -104,11 +105,11 @@ def _extra_problem(tables: Tables, layout: Layout, num_clusters: int) -> str | N
     return None
 
 
-def open_tables(file: h5py.File, path: str) -> dict[str, VlenTable]:
-    """The data sets of a file, checked without reading them.
+def count_events(file: h5py.File, path: str) -> int:
+    """Number of events, without looking further.
 
     Raises:
-        UserError: a data set is missing, has no variable-length rows of numbers, or another number of events.
+        UserError: `point` or `cluster` is missing.
     """
     with damage_named(path, "the layout"):
         missing = [name for name in TABLES[:2] if name not in file]
@@ -117,6 +118,16 @@ def open_tables(file: h5py.File, path: str) -> dict[str, VlenTable]:
                 f"{path} has no data set {missing}, so it is not PILArNet-M; it has {sorted(file)}: choose the `kind` "
                 "of reader that fits the file"
             )
+        return len(file["point"])
+
+
+def open_tables(file: h5py.File, path: str) -> dict[str, VlenTable]:
+    """The data sets of a file, checked without reading them.
+
+    Raises:
+        UserError: a data set is missing, has no variable-length rows of numbers, or another number of events.
+    """
+    count_events(file, path)
     tables = {}
     for name in TABLES:
         with damage_named(path, name):

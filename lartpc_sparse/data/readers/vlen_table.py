@@ -37,6 +37,8 @@ class VlenTable:
         most = Path(data.file.filename).stat().st_size // np.dtype(element).itemsize
         lengths = stored_lengths(data)
         self._too_long = np.zeros(0, dtype=np.int64) if lengths is None else np.flatnonzero(lengths > most)
+        self.lengths = None if lengths is None else np.where(lengths > most, 0, lengths)
+        """Values of each entry, 0 for one whose length is damaged; None where entries are compressed."""
 
     def __len__(self) -> int:
         return len(self._data)

@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 
 import h5py
+import numpy as np
+from jaxtyping import Int64
 
 from lartpc_sparse.data.readers.files import damage_named
 from lartpc_sparse.data.voxel_file import FORMAT, FORMAT_VERSION
 from lartpc_sparse.schema import UserError
 
-__all__ = ["VoxelHeader", "read_header"]
+__all__ = ["VoxelHeader", "read_header", "read_offsets"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,17 @@ def read_header(file: h5py.File, path: str) -> VoxelHeader:
     if header.num_events < 0 or not header.image_size:
         raise UserError(f"{path}: `offsets` or `image_size` is empty; the file is damaged: make it again")
     return header
+
+
+def read_offsets(file: h5py.File, name: str, path: str) -> Int64[np.ndarray, " E1"]:
+    """`offsets` or `particle_offsets`, checked.
+
+    Raises:
+        UserError: they do not start at 0, shrink, or are not one more than the events.
+    """
+    with damage_named(path, name):
+        offsets: Int64[np.ndarray, " E1"] = file[name][:].astype(np.int64)
+        size = len(file["offsets"])
+    if len(offsets) != size or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise UserError(f"{path}: `{name}` must start at 0 and grow over {size} entries; make the file again")
+    return offsets

@@ -19,7 +19,7 @@ from lartpc_sparse.data.readers.files import (
     open_hdf5,
     resolve_files,
 )
-from lartpc_sparse.data.readers.voxel_header import VoxelHeader, read_header
+from lartpc_sparse.data.readers.voxel_header import VoxelHeader, read_header, read_offsets
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = ["VoxelsConfig", "VoxelsReader"]
@@ -46,12 +46,7 @@ class _VoxelFile:
         return dict(self._file[name].items()) if name in self._file else {}
 
     def _offsets(self, name: str, columns: dict[str, h5py.Dataset]) -> Int64[np.ndarray, " E1"]:
-        offsets: np.ndarray = self._file[name][:]
-        num_events = self.header.num_events
-        if len(offsets) != num_events + 1 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            raise UserError(
-                f"{self._path}: `{name}` must start at 0 and grow over {num_events + 1} entries; make the file again"
-            )
+        offsets = read_offsets(self._file, name, self._path)
         wrong = {column: len(data) for column, data in columns.items() if len(data) != offsets[-1]}
         if wrong:
             raise UserError(
@@ -158,9 +153,7 @@ class VoxelsReader:
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event, from the offsets of the files."""
         if self._num_voxels is None:
-            spans = [
-                np.diff(self._files.get(file).offsets[first : last + 1]) for file, first, last in self._index.spans()
-            ]
+            spans = [_count_voxels(path)[first:last] for path, first, last in self._index.spans()]
             self._num_voxels = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
         return self._num_voxels
 
@@ -196,6 +189,11 @@ class VoxelsReader:
             labels=labels,
             particles=particles,
         )
+
+
+def _count_voxels(path: str) -> Int64[np.ndarray, " E"]:
+    with open_hdf5(path) as file:
+        return np.diff(read_offsets(file, "offsets", path))
 
 
 def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
