@@ -25,7 +25,7 @@ from lartpc_sparse.sparse import TorchEngine
 SEMANTIC: dict[str, Any] = {"kind": "semantic"}
 PARTICLES: dict[str, Any] = {"kind": "spatial_embedding"}
 GAPS: dict[str, Any] = {"kind": "inpaint", "region": {"kind": "mask_boxes", "size": 4, "count": 2}}
-ALL: dict[str, Any] = {"gaps": GAPS, "particles": PARTICLES, "classes": SEMANTIC}
+ALL: dict[str, Any] = {"gaps": GAPS, "particles": PARTICLES, "voxel_class": SEMANTIC}
 BACKBONE: dict[str, Any] = {"kind": "uresnet", "filters": 4, "depth": 2, "blocks": 1}
 
 in_2d_and_3d = pytest.mark.parametrize("dim", [2, 3])
@@ -61,11 +61,11 @@ def crowd(dim: int) -> list[Event]:
 @pytest.mark.parametrize(
     ("names", "coordinates", "flag"),
     [
-        (("classes",), False, False),
+        (("voxel_class",), False, False),
         (("particles",), True, False),
         (("gaps",), False, True),
-        (("classes", "gaps"), False, True),
-        (("gaps", "particles", "classes"), True, True),
+        (("voxel_class", "gaps"), False, True),
+        (("gaps", "particles", "voxel_class"), True, True),
     ],
 )
 def test_input_features(dim: int, names: tuple[str, ...], coordinates: bool, flag: bool) -> None:
@@ -101,10 +101,10 @@ def test_wrong_number_of_axes_or_features_is_refused() -> None:
 
 
 def test_several_features() -> None:
-    model = network({"classes": SEMANTIC}, features=3)
+    model = network({"voxel_class": SEMANTIC}, features=3)
     event = random_event(0, 3)
     wide = event.replace(feats=np.stack([event.energy, event.energy**2, -event.energy], axis=1))
-    assert model(collate([wide]))["classes"]["logits"].shape == (40, 5)
+    assert model(collate([wide]))["voxel_class"]["logits"].shape == (40, 5)
 
 
 def test_an_engine_of_choice() -> None:
@@ -123,13 +123,13 @@ def test_every_head_reads_streams_of_its_own(dim: int) -> None:
         "gaps.features",
         "particles.embedding",
         "particles.seediness",
-        "classes.features",
+        "voxel_class.features",
     ]
     batch = batch_for(model.config, crowd(dim))
     out = model(batch)
     assert list(out) == list(ALL)
     assert set(out["particles"]) == {"embedding", "margin", "seediness"}
-    assert out["classes"]["logits"].shape == (batch.num_voxels, 5)
+    assert out["voxel_class"]["logits"].shape == (batch.num_voxels, 5)
     terms = model.loss(out, batch)
     assert {name.split("/")[0] for name in terms} == set(ALL)
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
@@ -146,7 +146,7 @@ def test_streams_reach_the_head_they_are_named_after() -> None:
         ("particles", "embedding", "particles.embedding"),
         ("particles", "seediness", "particles.seediness"),
         ("gaps", "energy", "gaps.features"),
-        ("classes", "logits", "classes.features"),
+        ("voxel_class", "logits", "voxel_class.features"),
     ):
         model.zero_grad()
         torch.autograd.backward(model(batch)[head][output].square().sum())
@@ -158,7 +158,7 @@ def test_streams_reach_the_head_they_are_named_after() -> None:
         assert {name.replace(":", ".") for name in touched} == {stream}
 
 
-@pytest.mark.parametrize("names", [("classes",), ("particles", "gaps"), ("classes", "particles"), ()])
+@pytest.mark.parametrize("names", [("voxel_class",), ("particles", "gaps"), ("voxel_class", "particles"), ()])
 def test_some_heads_equal_the_same_of_all(names: tuple[str, ...]) -> None:
     model = network().eval()
     batch = batch_for(model.config, crowd(3))
@@ -183,7 +183,7 @@ def test_the_weight_of_a_head_acts_on_its_terms_alone(weighted: str) -> None:
 
 
 def test_a_head_of_weight_zero_teaches_nothing() -> None:
-    model = network({"classes": {**SEMANTIC, "weight": 0.0}})
+    model = network({"voxel_class": {**SEMANTIC, "weight": 0.0}})
     batch = batch_for(model.config, crowd(3))
     torch.autograd.backward(torch.stack(list(model.loss(model(batch), batch).values())).sum())
     assert not any(p.grad is not None and p.grad.any() for p in model.parameters())
@@ -192,7 +192,7 @@ def test_a_head_of_weight_zero_teaches_nothing() -> None:
 def test_monitored_quantities_carry_the_name_of_the_head() -> None:
     model = network()
     batch = batch_for(model.config, crowd(3))
-    assert list(model.monitor(model(batch), batch)) == ["classes/accuracy"]
+    assert list(model.monitor(model(batch), batch)) == ["voxel_class/accuracy"]
 
 
 def test_batch_of_empty_events() -> None:
@@ -250,10 +250,10 @@ def test_semantics_are_decoded_first_and_reach_the_embedding(order: tuple[str, .
     model = network({name: ALL[name] for name in order}).eval()
     batch = batch_for(model.config, [line_event(3)])
     out = model(batch)
-    logits = torch.zeros_like(out["classes"]["logits"])
+    logits = torch.zeros_like(out["voxel_class"]["logits"])
     logits[:, SemanticConfig().classes.index("Michel")] = 9.0
     n = batch.num_voxels
-    out["classes"] = {"logits": logits}
+    out["voxel_class"] = {"logits": logits}
     out["particles"] = {
         "embedding": batch.coords.float(),
         "margin": torch.full((n,), 1e-3),
@@ -265,7 +265,7 @@ def test_semantics_are_decoded_first_and_reach_the_embedding(order: tuple[str, .
 
 
 def test_a_semantic_head_of_a_user_is_decoded_first_too() -> None:
-    model = network({"particles": PARTICLES, "mine": {"kind": "test_network:EchoConfig"}}).eval()
+    model = network({"particles": PARTICLES, "voxels": {"kind": "test_network:EchoConfig"}}).eval()
     batch = batch_for(model.config, [line_event(3)], masked=False)
     decoded = model.decode(model(batch), batch)
     assert "cluster" in decoded["particles"].columns
@@ -300,9 +300,9 @@ def test_without_a_semantic_head_the_truth_serves() -> None:
 
 def test_two_masking_heads_are_refused() -> None:
     with pytest.raises(ValidationError, match="only one head may change the image, but first and second do"):
-        model_config({"first": GAPS, "second": GAPS, "classes": SEMANTIC})
+        model_config({"first": GAPS, "second": GAPS, "voxel_class": SEMANTIC})
     assert model_config().masking_head == "gaps"
-    assert model_config({"classes": SEMANTIC}).masking_head is None
+    assert model_config({"voxel_class": SEMANTIC}).masking_head is None
 
 
 @pytest.mark.parametrize(

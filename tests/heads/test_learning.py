@@ -51,9 +51,9 @@ def test_the_semantic_head_learns(dim: int) -> None:
 
 @in_2d_and_3d
 def test_the_embedding_head_learns(dim: int) -> None:
-    """The loss falls to an eighth and the particles are told apart."""
-    model, batch, history = overfit({"kind": "spatial_embedding"}, dim, 40)
-    assert history[-1] < history[0] / 8
+    """The loss falls to a tenth and the particles are told apart."""
+    model, batch, history = overfit({"kind": "spatial_embedding"}, dim, 80)
+    assert history[-1] < history[0] / 10
     assert evaluated(model, batch)["mean_ari"]["true"] > 0.9
 
 

@@ -159,6 +159,25 @@ def test_forward_is_the_published_formula(dim: int) -> None:
     torch.testing.assert_close(output["seediness"], 1 / (1 + torch.exp(-seed[:, 0])))
 
 
+@pytest.mark.parametrize("margin", [0.02, 0.1, 1.0, 1.9])
+def test_a_new_head_clusters_by_distance(margin: float) -> None:
+    """Before training a voxel stays about where it is, with the margin of the configuration."""
+    torch.manual_seed(0)
+    batch = collate([line_event(3)])
+    head = SpatialEmbeddingConfig(initial_margin=margin).build(in_channels=16, dim=3)
+    feats = torch.rand(batch.num_voxels, 16, generator=torch.Generator().manual_seed(0))
+    x = SparseTensor.build(batch.coords, feats, batch.offsets)
+    output = head({"embedding": x, "seediness": x}, batch)
+    torch.testing.assert_close(output["margin"], torch.full_like(output["margin"], margin), rtol=0.15, atol=0)
+    torch.testing.assert_close(output["embedding"], normalised_coordinates(batch), rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize("margin", [0.0, 2.0])
+def test_the_initial_margin_lies_where_a_margin_can(margin: float) -> None:
+    with pytest.raises(ValueError, match="initial_margin"):
+        SpatialEmbeddingConfig(initial_margin=margin)
+
+
 def test_normalised_coordinates_by_hand() -> None:
     event = make_event([(0, 0), (8, 4), (15, 7)], dim=2).replace(image_size=(16, 8))
     found = normalised_coordinates(collate([event]))
