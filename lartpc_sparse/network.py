@@ -46,6 +46,9 @@ class ModelConfig(Config):
         masked = [name for name, head in heads.items() if head.view() is not None]
         if len(masked) > 1:
             raise ValueError(f"only one head may change the image, but {' and '.join(masked)} do")
+        semantic = [name for name, head in heads.items() if head.decodes_semantics]
+        if len(semantic) > 1:
+            raise ValueError(f"only one head may classify voxels, but {' and '.join(semantic)} do")
         return heads
 
     @property

@@ -17,7 +17,7 @@ from torch import Tensor
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.transforms import add_empty_mask
-from lartpc_sparse.heads import Decoded, InpaintConfig, SemanticConfig, SemanticLabels
+from lartpc_sparse.heads import InpaintConfig, SemanticConfig
 from lartpc_sparse.heads.semantic import SemanticHead
 from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.sparse import TorchEngine
@@ -271,22 +271,10 @@ def test_a_semantic_head_of_a_user_is_decoded_first_too() -> None:
     assert "cluster" in decoded["particles"].columns
 
 
-def test_two_semantic_heads_the_first_one_serves_the_embedding() -> None:
-    heads = {"particles": PARTICLES, "one": SEMANTIC, "two": SEMANTIC}
-    model = network(heads).eval()
-    batch = batch_for(model.config, [line_event(3)], masked=False)
-    out = model(batch)
-    seen: list[SemanticLabels | None] = []
-
-    def spy(output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
-        del output, batch
-        seen.append(semantic)
-        return Decoded()
-
-    model.head("particles").decode = spy  # type: ignore[method-assign]
-    decoded = model.decode(out, batch)
-    assert seen == [decoded["one"].semantic]
-    assert seen[0] is not None
+def test_two_semantic_heads_are_refused() -> None:
+    """They would overwrite each other's voxel weights, and the embedding head could not know which to follow."""
+    with pytest.raises(ValueError, match="only one head may classify voxels, but one and two do"):
+        network({"one": SEMANTIC, "two": SEMANTIC})
 
 
 def test_without_a_semantic_head_the_truth_serves() -> None:

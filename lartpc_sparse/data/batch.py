@@ -12,6 +12,7 @@ from jaxtyping import Float, Int32, Int64, Shaped
 from torch import Tensor
 
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.schema import UserError
 
 __all__ = ["Batch", "collate"]
 
@@ -59,6 +60,19 @@ class Batch:
     def without_events(self) -> Batch:
         """The batch with its tensors only."""
         return dataclasses.replace(self, events=())
+
+    def label(self, name: str) -> Shaped[Tensor, " N"]:
+        """A label column.
+
+        Raises:
+            UserError: the events do not have it.
+        """
+        if name not in self.labels:
+            raise UserError(
+                f"{self.keys[0]} and the events beside it have no label {name!r} (they have "
+                f"{', '.join(sorted(self.labels)) or 'none'}); training and validation need labelled files"
+            )
+        return self.labels[name]
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on another device."""

@@ -113,6 +113,11 @@ class HeadConfig(PartConfig, ABC):
         """A transform that changes the image for this head (masked regions); None: the head sees it as it is."""
         return None
 
+    @property
+    def view_fraction(self) -> float:
+        """Share of the training events that get the view when other heads train on the same events."""
+        return 1.0
+
     @abstractmethod
     def build(self, *, in_channels: int, dim: int) -> Head:
         """The head for features of `in_channels` channels in `dim` axes."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from lartpc_sparse.data.classes import class_table
 from lartpc_sparse.schema import UserError
 
 __all__ = ["TRACK_SHOWER_GROUPS", "class_lookup", "regroup", "regroup_tensor"]
@@ -27,19 +28,15 @@ TRACK_SHOWER_GROUPS: dict[str, tuple[str, ...]] = {
 
 @functools.cache
 def _lookup(classes: tuple[str, ...], groups: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[int, ...]:
-    table = [-1] * (len(classes) + 1)  # the last entry serves the label -1
-    for number, (group, members) in enumerate(groups):
-        found = [classes.index(member) for member in members if member in classes]
-        if not found:
+    present: dict[str, list[str]] = {}
+    for group, members in groups:
+        present[group] = [member for member in members if member in classes]
+        if not present[group]:
             raise UserError(
                 f"the data has no class for '{group}' (looked for {', '.join(members)}); "
                 f"its classes are {', '.join(classes) or 'none'}. Change the head's classes or the reader's scheme"
             )
-        for index in found:
-            if table[index] != -1:
-                raise UserError(f"class '{classes[index]}' of the data is in two classes of a head, '{group}' is one")
-            table[index] = number
-    return tuple(table)
+    return tuple(class_table(classes, list(present), present).tolist())
 
 
 def class_lookup(classes: tuple[str, ...], groups: Groups) -> Int64[np.ndarray, " L"]:

@@ -66,6 +66,11 @@ class InpaintConfig(HeadConfig):
         0.02, ge=0, lt=1, description="candidates below it are not written, unless they are truly active"
     )
 
+    @property
+    def view_fraction(self) -> float:
+        """See `HeadConfig.view_fraction`."""
+        return self.mask_fraction
+
     def view(self) -> Transform | None:
         """The masked image."""
         return self.region.build()
@@ -106,9 +111,9 @@ class InpaintHead(Head):
 
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """`activation`, `track` and `nontrack` over the candidates of the batch."""
-        candidate = batch.labels["candidate"]
-        active = batch.labels["active"][candidate]
-        target = batch.labels["target_energy"][candidate]
+        candidate = batch.label("candidate")
+        active = batch.label("active")[candidate]
+        target = batch.label("target_energy")[candidate]
         logit, energy = output["logit"][candidate], output["energy"][candidate]
         positive = logit.new_tensor(self.config.positive_weight)
         each = F.binary_cross_entropy_with_logits(logit, active.float(), reduction="none", pos_weight=positive)

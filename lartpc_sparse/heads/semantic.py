@@ -90,14 +90,14 @@ class SemanticHead(Head):
 
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Mean of w_i * cross-entropy_i with the weights normalised to mean 1 over the labelled voxels."""
-        truth = regroup_tensor(batch.labels["semantic"], batch.classes, self.config.groups)
-        weight = batch.labels["semantic_weight"] * (truth >= 0)
+        truth = regroup_tensor(batch.label("semantic"), batch.classes, self.config.groups)
+        weight = batch.label("semantic_weight") * (truth >= 0)
         each = F.cross_entropy(output["logits"], truth.clamp(min=0), reduction="none")
         return {"cross_entropy": (weight * each).sum() / weight.sum().clamp(min=1e-12)}
 
     def monitor(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """`accuracy` over the labelled voxels of the batch."""
-        truth = regroup_tensor(batch.labels["semantic"], batch.classes, self.config.groups)
+        truth = regroup_tensor(batch.label("semantic"), batch.classes, self.config.groups)
         right = (output["logits"].argmax(1) == truth) & (truth >= 0)
         return {"accuracy": right.sum() / (truth >= 0).sum().clamp(min=1)}
 

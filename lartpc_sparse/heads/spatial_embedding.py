@@ -61,6 +61,9 @@ class SpatialEmbeddingConfig(HeadConfig):
     thresholds: dict[str, ClusterThresholds] = Field(
         _PUBLIC_THRESHOLDS, description="where the decoding stops, for every class"
     )
+    split_unconnected: bool = Field(
+        False, description="cut clusters into their connected parts (26 neighbours in 3D, 8 in 2D) after the decoding"
+    )
     leftover: Leftover = Field(
         "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
     )
@@ -92,9 +95,12 @@ class SpatialEmbeddingConfig(HeadConfig):
 
 
 def normalised_coordinates(batch: Batch) -> Tensor:
-    """Positions x = (index - S/2) / (S/2) on every axis, S the side of the image: (N, D), in [-1, 1)."""
-    half = torch.tensor(batch.image_size, dtype=torch.float32, device=batch.coords.device) / 2
-    return (batch.coords - half) / half
+    """Positions x = (index - S/2) / (S_max/2), S the sides of the image and S_max the longest: (N, D), in [-1, 1).
+
+    One scale for all axes keeps distances isotropic in images that are not cubes, such as wire planes.
+    """
+    size = torch.tensor(batch.image_size, dtype=torch.float32, device=batch.coords.device)
+    return (batch.coords - size / 2) / (size.max() / 2)
 
 
 class SpatialEmbeddingHead(Head):
@@ -123,8 +129,8 @@ class SpatialEmbeddingHead(Head):
 
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """The four terms of `embedding_loss_terms`, each with its weight."""
-        semantic = regroup_tensor(batch.labels["semantic"], batch.classes, self.config.classes)
-        instances = find_instances(batch.labels["instance"], semantic, batch.batch_index())
+        semantic = regroup_tensor(batch.label("semantic"), batch.classes, self.config.classes)
+        instances = find_instances(batch.label("instance"), semantic, batch.batch_index())
         terms = embedding_loss_terms(
             output["embedding"][instances.voxels],
             output["margin"][instances.voxels],
@@ -155,6 +161,7 @@ class SpatialEmbeddingHead(Head):
             )
         columns = {}
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
+        arrays["coords"] = batch.coords.cpu().numpy()
         offsets = batch.offsets.tolist()
         for column, labels in sources.items():
             classes = regroup(labels.labels, labels.classes, self.config.classes)
@@ -166,14 +173,17 @@ class SpatialEmbeddingHead(Head):
 
     def _decode_event(self, arrays: Mapping[str, np.ndarray], classes: np.ndarray, rows: slice) -> np.ndarray:
         thresholds = {number: self.config.thresholds[name] for number, name in enumerate(self.config.classes)}
-        return decode_by_class(
+        clusters = decode_by_class(
             arrays["embedding"][rows],
             arrays["margin"][rows],
             arrays["seediness"][rows],
             classes[rows],
             thresholds,
             leftover=self.config.leftover,
-        ).astype(np.int32)
+        )
+        if self.config.split_unconnected:
+            clusters = connected_components(arrays["coords"][rows], clusters)
+        return clusters.astype(np.int32)
 
 
 class EmbeddingEvaluator(Evaluator):

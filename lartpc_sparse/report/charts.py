@@ -72,7 +72,7 @@ def lines(curves: Sequence[Line], x_title: str, y_title: str) -> Spec:
 
 
 def histogram(
-    samples: Sequence[tuple[str, str, Float64[np.ndarray, " N"]]],
+    samples: Sequence[tuple[str, str, Float64[np.ndarray, " _"]]],
     edges: Float64[np.ndarray, " B"],
     x_title: str,
     y_title: str = "fraction of events",

@@ -12,7 +12,6 @@ from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.masked_view import MaskedShare
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.data.transforms import Transform
-from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import Engine, TorchEngine
@@ -62,8 +61,7 @@ def masked_share(model: ModelConfig) -> MaskedShare | None:
     head = model.heads[name]
     view = head.view()
     assert view is not None
-    fraction = head.mask_fraction if isinstance(head, InpaintConfig) and len(model.heads) > 1 else 1.0
-    return MaskedShare(view, fraction)
+    return MaskedShare(view, head.view_fraction if len(model.heads) > 1 else 1.0)
 
 
 def training_dataset(config: ChainConfig, reader: ReaderConfig, *, training: bool) -> EventDataset:

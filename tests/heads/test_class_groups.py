@@ -42,5 +42,5 @@ def test_a_class_that_the_data_lacks_is_refused() -> None:
 
 
 def test_a_class_of_the_data_in_two_groups_is_refused() -> None:
-    with pytest.raises(UserError, match="class 'MIP' of the data is in two classes of a head, 'muon' is one"):
+    with pytest.raises(UserError, match="class 'MIP' is asked for twice: for 'track' and for 'muon'"):
         class_lookup(FIVE, {"track": ("HIP", "MIP"), "muon": ("MIP",)})

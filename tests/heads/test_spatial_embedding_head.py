@@ -181,7 +181,7 @@ def test_the_initial_margin_lies_where_a_margin_can(margin: float) -> None:
 def test_normalised_coordinates_by_hand() -> None:
     event = make_event([(0, 0), (8, 4), (15, 7)], dim=2).replace(image_size=(16, 8))
     found = normalised_coordinates(collate([event]))
-    torch.testing.assert_close(found, torch.tensor([[-1.0, -1.0], [0.0, 0.0], [0.875, 0.75]]))
+    torch.testing.assert_close(found, torch.tensor([[-1.0, -0.5], [0.0, 0.0], [0.875, 0.375]]))
 
 
 def test_clusters_with_true_and_with_predicted_semantics() -> None:
@@ -243,3 +243,18 @@ def test_without_any_semantics_the_cure_is_named() -> None:
 def test_every_class_needs_thresholds() -> None:
     with pytest.raises(ValueError, match="thresholds has no entry for proton"):
         SpatialEmbeddingConfig(classes={"proton": ("HIP",)})
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_split_unconnected_cuts_clusters_into_connected_parts(split: bool) -> None:
+    event = make_event([[0, 0, 0], [0, 0, 1], [9, 9, 9], [9, 9, 8], [5, 5, 5]], [1, 1, 1, 1, 5], [0, 0, 0, 0, -1])
+    batch = collate([event])
+    head = SpatialEmbeddingConfig(split_unconnected=split).build(in_channels=4, dim=3)
+    n = len(event)
+    output = {"embedding": torch.zeros(n, 3), "margin": torch.ones(n), "seediness": torch.ones(n)}
+    cluster = head.decode(output, batch, None).columns["cluster_true_semantics"]
+    by_voxel = {tuple(coords): int(number) for coords, number in zip(batch.coords.tolist(), cluster, strict=True)}
+    assert by_voxel[0, 0, 0] == by_voxel[0, 0, 1] >= 0
+    assert by_voxel[9, 9, 9] == by_voxel[9, 9, 8] >= 0
+    assert (by_voxel[0, 0, 0] != by_voxel[9, 9, 9]) == split
+    assert by_voxel[5, 5, 5] == -1

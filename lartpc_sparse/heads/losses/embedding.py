@@ -70,7 +70,7 @@ def embedding_loss_terms(
     delta: float = 0.2,
     focal_gamma: float = 2.0,
 ) -> dict[str, Tensor]:
-    """The four terms, each averaged over instances, classes and events; arguments are rows of `instances.voxels`.
+    """The four terms, each averaged over classes, then events; arguments are rows of `instances.voxels`.
 
     `mask`: p_ik = exp(-|e_i - c_k|^2 / (2 sigma_k^2)) of all voxels of the class against membership;
     `separation`: mean over pairs of max(0, 2 delta - |c_k - c_l|)^2;
