@@ -81,8 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    # OpenMP threads that spin while they wait slow a shared machine down many times over; read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP threads that spin long while they wait slow a shared machine down many times over, threads that sleep at
+    # once slow an idle one down twofold: spin briefly. Read when torch loads.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     # Imported here so that --help and a mistyped option answer at once, without loading torch.
     from lartpc_sparse.chain import STEPS, run_chain
     from lartpc_sparse.config import ChainConfig

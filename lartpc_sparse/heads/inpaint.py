@@ -8,6 +8,7 @@ activation output and its cross-entropy are this project's addition.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -61,6 +62,7 @@ class InpaintConfig(HeadConfig):
     energy_weight: float = Field(1.0, ge=0, description="factor of the energy loss")
     activation_weight: float = Field(1.0, ge=0, description="factor of the activation cross-entropy")
     positive_weight: float = Field(1.0, gt=0, description="weight of active candidates in the cross-entropy")
+    prior: float = Field(0.02, gt=0, lt=1, description="activation probability before training")
     threshold: float = Field(0.5, gt=0, lt=1, description="activation probability above which a voxel is filled")
     keep_probability: float = Field(
         0.02, ge=0, lt=1, description="candidates below it are not written, unless they are truly active"
@@ -93,6 +95,10 @@ class InpaintHead(Head):
         super().__init__()
         self.config = config
         self.predict = nn.Linear(in_channels, 2)
+        # Few candidates are active: beginning at that rate spares the first hundred steps (arXiv:1708.02002, 4.1).
+        nn.init.zeros_(self.predict.bias)
+        with torch.no_grad():
+            self.predict.bias[0] = math.log(config.prior / (1.0 - config.prior))
         if config.regression.weighting == "learned_softmax":
             self.log_weights = nn.Parameter(torch.tensor(config.regression.weights).log())
         else:

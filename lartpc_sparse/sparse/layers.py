@@ -77,8 +77,8 @@ class SubmanifoldConv(_Convolution):
         return submanifold_conv(x, self.weight, self.kernel_size, self.bias)
 
 
-class StridedConv(_Convolution):
-    """`strided_conv` with its weight; the kernel is as large as the step unless given."""
+class _SteppedConvolution(_Convolution):
+    """A convolution between two resolutions; the kernel is as large as the step unless given."""
 
     def __init__(
         self,
@@ -92,27 +92,18 @@ class StridedConv(_Convolution):
     ) -> None:
         super().__init__(in_channels, out_channels, step if kernel_size is None else kernel_size, dim=dim, bias=bias)
         self.step = per_axis(step, dim, "step")
+
+
+class StridedConv(_SteppedConvolution):
+    """`strided_conv` with its weight."""
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Coarser voxels, C_out features."""
         return strided_conv(x, self.weight, self.kernel_size, self.step, self.bias)
 
 
-class TransposedConv(_Convolution):
-    """`transposed_conv` with its weight; the kernel is as large as the step unless given."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        step: int | Sequence[int] = 2,
-        kernel_size: int | Sequence[int] | None = None,
-        *,
-        dim: int,
-        bias: bool = False,
-    ) -> None:
-        super().__init__(in_channels, out_channels, step if kernel_size is None else kernel_size, dim=dim, bias=bias)
-        self.step = per_axis(step, dim, "step")
+class TransposedConv(_SteppedConvolution):
+    """`transposed_conv` with its weight."""
 
     def _fan_in(self, volume: int, in_channels: int) -> float:
         # With kernel = step every fine voxel has exactly one coarse parent.

@@ -22,11 +22,12 @@ from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.train.bar import TrainingBar
+from lartpc_sparse.train.checkpoint import Position, position, read_checkpoint
 from lartpc_sparse.train.config import TrainConfig
 from lartpc_sparse.train.csv_logger import CsvLogger
-from lartpc_sparse.train.module import CHECKPOINT_KEY, TrainingModule
+from lartpc_sparse.train.module import TrainingModule
 
-__all__ = ["BEST", "LAST", "LOG", "TrainingData", "fit", "read_checkpoint"]
+__all__ = ["BEST", "LAST", "LOG", "TrainingData", "fit"]
 
 BEST, LAST, LOG = "best.ckpt", "last.ckpt", "training.csv"
 
@@ -61,18 +62,10 @@ class TrainingData:
         )
 
 
-@dataclass(frozen=True)
-class _Position:
-    """Where a training begins: epoch, and batches of it that are done."""
-
-    epoch: int = 0
-    batch: int = 0
-
-
 class _Loaders(pl.LightningDataModule):
     """Makes the loaders of an epoch; batches are a function of (seed, epoch), so a resumed epoch skips those done."""
 
-    def __init__(self, data: TrainingData, sampler: EventBatchSampler, start: _Position) -> None:
+    def __init__(self, data: TrainingData, sampler: EventBatchSampler, start: Position) -> None:
         super().__init__()
         self.data = data
         self.sampler = sampler
@@ -96,32 +89,6 @@ class _Loaders(pl.LightningDataModule):
         """Batches are not plain collections, so Lightning must be told."""
         del dataloader_idx
         return batch.to(device)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Contents of a checkpoint, loaded without executing code.
-
-    Raises:
-        UserError: missing, damaged, or not written by this package.
-    """
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}; run the train step first, or correct predict.checkpoint")
-    try:
-        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"checkpoint {path} is damaged or of another program ({error})") from error
-    if CHECKPOINT_KEY not in contents:
-        raise UserError(f"checkpoint {path} was not written by lartpc_sparse")
-    return contents
-
-
-def _position(checkpoint: dict[str, Any], batches: list[int]) -> _Position:
-    """A checkpoint from the end of an epoch continues with the next one."""
-    entry = checkpoint[CHECKPOINT_KEY]
-    epoch, batch = int(entry["epoch"]), int(entry["batch"])
-    if epoch < len(batches) and batch >= batches[epoch]:
-        return _Position(epoch + 1, 0)
-    return _Position(epoch, batch)
 
 
 def _callbacks(config: TrainConfig, folder: Path, monitored: bool) -> list[pl.Callback]:
@@ -235,7 +202,7 @@ def fit(
     batches = [sampler.num_batches(epoch) for epoch in range(config.epochs)]
     if sum(batches) == 0:
         raise UserError("data.train has no events")
-    start = _Position() if checkpoint is None else _position(checkpoint, batches)
+    start = Position() if checkpoint is None else position(checkpoint, batches)
     module = TrainingModule(
         network,
         config,

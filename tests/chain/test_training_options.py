@@ -1,0 +1,85 @@
+"""Options of the section train: what each of them changes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lartpc_sparse.provenance import __version__
+from lartpc_sparse.run import main
+from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
+
+Arguments = Callable[..., list[str]]
+
+
+def _steps(folder: Path) -> list[int]:
+    with (folder / "training" / "training.csv").open(newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def _train(arguments: list[str]) -> None:
+    assert main([*arguments, "--only", "train"]) == 0
+
+
+def test_a_checkpoint_says_what_made_it(small_chain: Arguments, tmp_path: Path) -> None:
+    _train(small_chain("train.epochs=1"))
+    checkpoint = read_checkpoint(tmp_path / "run" / "training" / "last.ckpt")
+    entry = checkpoint[CHECKPOINT_KEY]
+    assert entry["lartpc_sparse_version"] == __version__
+    assert entry["git_hash"]
+    assert yaml.safe_load(entry["config"])["train"]["epochs"] == 1
+    assert checkpoint["global_step"] == 3
+
+
+def test_accumulated_batches_make_fewer_steps(small_chain: Arguments, tmp_path: Path) -> None:
+    _train(small_chain("train.epochs=2", "train.accumulate=2"))
+    checkpoint = read_checkpoint(tmp_path / "run" / "training" / "last.ckpt")
+    assert checkpoint["global_step"] == 4  # three batches an epoch are two steps
+
+
+def test_early_stop(small_chain: Arguments, tmp_path: Path) -> None:
+    _train(small_chain("train.epochs=6", "train.early_stop={patience: 1, min_delta: 1000}"))
+    assert max(_steps(tmp_path / "run")) == 5  # the first validation counts as an improvement, the second does not
+
+
+def test_early_stop_without_validation_is_refused(
+    small_chain: Arguments,
+    small_steps: dict[str, dict[str, object]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del small_steps["data"]["validation"]
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(yaml.safe_dump(small_steps))
+    overrides = [word for word in small_chain("train.early_stop={patience: 1}") if "validation" not in word]
+    assert main([str(chain), *overrides[1:], "--only", "train"]) == 2
+    assert "data.validation is missing" in capsys.readouterr().err
+
+
+def test_half_precision(small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _train(small_chain("train.epochs=1", "train.precision=bf16"))
+    weights = read_checkpoint(tmp_path / "run" / "training" / "last.ckpt")["state_dict"].values()
+    assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+    arguments = small_chain("train.epochs=1", "train.precision=16", "run.device=cpu", folder=tmp_path / "other")
+    assert main([*arguments, "--only", "train"]) == 2
+    assert "needs a CUDA device" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_batches(small_chain: Arguments, tmp_path: Path) -> None:
+    arguments = small_chain("train.devices=2", "run.device=cpu", "train.epochs=1", "data.batch={events: 1}")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "lartpc_sparse.run", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert _steps(tmp_path / "run") == [0, 1, 2]  # six events, one a batch, on two processes
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert done.stdout.count("predict: wrote") == 1
