@@ -52,10 +52,13 @@ def find_instances(
     Voxels of one instance number but two classes are two instances.
     """
     voxels = torch.nonzero((instance >= 0) & (semantic >= 0)).squeeze(1)
-    rows = torch.stack([event[voxels], semantic[voxels], instance[voxels]], dim=1)
-    unique, of_voxel = torch.unique(rows, dim=0, return_inverse=True)
-    groups, group_of_instance = torch.unique(unique[:, :2], dim=0, return_inverse=True)
-    event_of_group = torch.unique(groups[:, 0], return_inverse=True)[1]
+    # One number for each (event, class, instance): torch.unique of rows compares them one by one on a CPU.
+    numbers = torch.unique(instance[voxels], return_inverse=True)
+    classes = torch.unique(semantic[voxels], return_inverse=True)
+    group_key = event[voxels] * len(classes[0]) + classes[1]
+    unique, of_voxel = torch.unique(group_key * len(numbers[0]) + numbers[1], return_inverse=True)
+    groups, group_of_instance = torch.unique(unique // max(len(numbers[0]), 1), return_inverse=True)
+    event_of_group = torch.unique(groups // max(len(classes[0]), 1), return_inverse=True)[1]
     group_of_voxel = group_of_instance[of_voxel]
     size = torch.bincount(group_of_instance, minlength=len(groups))
     first = size.cumsum(0) - size
