@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lartpc_sparse.schema import Config
 
@@ -59,3 +59,12 @@ class TrainConfig(Config):
     def _number(cls, value: Any) -> Any:
         """YAML reads 32 and 16 as numbers."""
         return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _validated_at_least_once(self) -> TrainConfig:
+        if self.validate_every > self.epochs:
+            raise ValueError(
+                f"validate_every {self.validate_every} is above epochs {self.epochs}: "
+                "no checkpoint would ever be the best"
+            )
+        return self

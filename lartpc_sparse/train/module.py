@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -73,9 +74,10 @@ class TrainingModule(pl.LightningModule):
         del batch_idx
         loss, terms, _ = self._terms(batch)
         if not torch.isfinite(loss.detach()):
-            bad = ", ".join(f"{name} {float(value)}" for name, value in terms.items() if not torch.isfinite(value))
+            values = {name: float(value.detach()) for name, value in terms.items()}
+            bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
             raise UserError(
-                f"the loss became {float(loss)} at step {self.global_step} ({bad or 'the sum of all terms'}) on the "
+                f"the loss became {float(loss.detach())} at step {self.global_step} ({bad or 'the sum of all terms'}) on the "
                 f"events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr or "
                 "train.clip_norm. The last checkpoint is kept"
             )

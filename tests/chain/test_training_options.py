@@ -64,6 +64,13 @@ def test_early_stop_without_validation_is_refused(
     assert "data.validation is missing" in capsys.readouterr().err
 
 
+def test_a_training_without_any_validation_is_refused(
+    small_chain: Arguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(small_chain("train.epochs=1", "train.validate_every=2")) == 2
+    assert "validate_every 2 is above epochs 1" in capsys.readouterr().err
+
+
 def test_half_precision(small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _train(small_chain("train.epochs=1", "train.precision=bf16"))
     weights = read_checkpoint(tmp_path / "run" / "training" / "last.ckpt")["state_dict"].values()
