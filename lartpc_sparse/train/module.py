@@ -77,9 +77,9 @@ class TrainingModule(pl.LightningModule):
             values = {name: float(value.detach()) for name, value in terms.items()}
             bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
             raise UserError(
-                f"the loss became {float(loss.detach())} at step {self.global_step} ({bad or 'the sum of all terms'}) on the "
-                f"events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr or "
-                "train.clip_norm. The last checkpoint is kept"
+                f"the loss became {float(loss.detach())} at step {self.global_step} ({bad or 'the sum of all terms'}) "
+                f"on the events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr "
+                "or train.clip_norm. The last checkpoint is kept"
             )
         self._log("train", loss, terms, batch)
         return loss
