@@ -145,8 +145,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
 
 def _reader_files(config: ChainConfig, part: str) -> list[Any]:
     reader = getattr(config.data, part)
-    files: Sequence[str] = getattr(reader.build(), "files", ()) if reader is not None else ()
-    return [file_identity(Path(name)) for name in files]
+    return [] if reader is None else [file_identity(Path(name)) for name in reader.build().files]
 
 
 def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool) -> None:

@@ -150,6 +150,36 @@ def test_a_bad_event_stops_the_job_or_is_skipped(
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["skipped_events"] == 1
 
 
+def test_a_changed_input_file_repeats_the_step(
+    small_steps: dict[str, dict[str, object]],
+    small_chain: Arguments,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = SampleConfig(split="test").build()
+    path = tmp_path / "events.h5"
+
+    def write(first: int) -> None:
+        with VoxelFileWriter(path, image_size=source.image_size, classes=source.classes) as writer:
+            for index in range(first, first + 3):
+                writer.write(source.read(index))
+
+    write(0)
+    small_steps["data"]["test"] = {"kind": "voxels", "files": [str(path)]}
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(yaml.safe_dump(small_steps, sort_keys=False))
+    arguments = [str(chain), *small_chain("train.epochs=1")[1:], "--only", "train", "predict"]
+    assert main(arguments) == 0
+    write(3)
+    capsys.readouterr()
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "train: done before" in out
+    assert "predict: wrote" in out
+    with PredictionFile(tmp_path / "run" / "predictions.h5") as predictions:
+        assert len(predictions.read(0)) == len(source.read(3))
+
+
 def test_another_model_than_the_checkpoint_is_refused(
     small_chain: Arguments, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,9 @@ class ReaderContract(ABC):
             assert set(np.unique(event.labels["semantic"])) <= set(range(-1, len(reader.classes)))
             assert len({len(column) for column in event.particles.values()}) == 1
 
+    def test_files_are_those_of_the_keys(self, reader: Reader) -> None:
+        assert {reader.key(index).file for index in range(len(reader))} <= set(reader.files)
+
     def test_keys_are_unique_and_name_files_that_exist(self, reader: Reader) -> None:
         keys = [reader.key(index) for index in range(len(reader))]
         assert len(set(keys)) == len(keys)

@@ -25,6 +25,7 @@ class MemoryReader:
     """Random events; those in `bad` cannot be read."""
 
     def __init__(self, number: int, bad: tuple[int, ...] = (), nan: tuple[int, ...] = ()) -> None:
+        self.files: tuple[str, ...] = ("made.h5",)
         self.image_size: tuple[int, ...] = IMAGE
         self.classes: tuple[str, ...] = ("track", "shower", "delta")
         self._number, self._bad, self._nan = number, bad, nan

@@ -23,6 +23,11 @@ class Reader(Protocol):
     """
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files that are read: a step is repeated when one of them has changed."""
+        ...
+
+    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         ...

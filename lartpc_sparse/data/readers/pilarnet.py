@@ -135,6 +135,11 @@ class PilarnetReader:
         return self._layouts[path]
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Paths, in order."""
+        return self._index.files
+
+    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return self._image_size

@@ -134,6 +134,11 @@ class VoxelsReader:
         return self._header
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Paths, in order."""
+        return self._index.files
+
+    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return self.header.image_size
