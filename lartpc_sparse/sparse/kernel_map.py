@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from jaxtyping import Int64
@@ -17,6 +18,8 @@ from lartpc_sparse.sparse.kernel import axis_offsets, kernel_volume
 from lartpc_sparse.sparse.level import Level
 
 __all__ = ["KernelMap", "strided_map", "submanifold_map"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,13 @@ class KernelMap:
     num_out: int
     identity_slot: int | None = None
     _original: weakref.ref[KernelMap] | None = field(default=None, repr=False)
+    _derived: dict[str, object] = field(default_factory=dict, repr=False)
+
+    def derived(self, key: str, build: Callable[[KernelMap], T]) -> T:
+        """What an engine makes of this map (tables, blocks): built when first asked for under `key`, then kept."""
+        if key not in self._derived:
+            self._derived[key] = build(self)
+        return self._derived[key]  # type: ignore[return-value]
 
     @property
     def kernel_volume(self) -> int:
