@@ -12,12 +12,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from pydantic import Field, field_validator
 from torch import nn
 
 from lartpc_sparse.backbone.base import Backbone, BackboneConfig
 from lartpc_sparse.backbone.blocks import ActivationName, Block, BlockStyle, NormName, PlainBlock, ResidualBlock
+from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, can_fuse
 from lartpc_sparse.sparse import SparseTensor, StridedConv, SubmanifoldConv, TransposedConv, concatenate
+from lartpc_sparse.sparse.fusion import is_fusing
 
 __all__ = ["UResNet", "UResNetConfig"]
 
@@ -124,15 +127,40 @@ class UResNet(Backbone):
         self.out_channels = config.filters
         self.encoder = _Encoder(config, in_channels, style, block)
         names = ("shared",) if self.shared else self.streams
+        self.fuse_inference = True
+        self._fused: tuple[FusedEncoder, dict[str, FusedDecoder]] | None = None
         self.decoders = nn.ModuleDict({_module_name(name): _Decoder(config, style, block) for name in names})
 
     def forward(self, x: SparseTensor, streams: Sequence[str] | None = None) -> Mapping[str, SparseTensor]:
         """See `Backbone.forward`."""
         wanted = self.streams if streams is None else tuple(streams)
+        if self.fuse_inference and can_fuse(self, x.plan.engine, x.feats):
+            return self._fused_forward(x, wanted)
         levels = self.encoder(x)
         if self.shared:
             return dict.fromkeys(wanted, self.decoders["shared"](levels))
         return {name: self.decoders[_module_name(name)](levels) for name in wanted}
+
+    def _fused_forward(self, x: SparseTensor, wanted: Sequence[str]) -> Mapping[str, SparseTensor]:
+        engine = x.plan.engine
+        assert is_fusing(engine)
+        if torch.is_autocast_enabled(x.feats.device.type):
+            x = x.replace(x.feats.to(torch.get_autocast_dtype(x.feats.device.type)))
+        names = ["shared"] if self.shared else [_module_name(name) for name in wanted]
+        if self._fused is None:
+            encoder, decoders = self.encoder, self.decoders
+            self._fused = (
+                FusedEncoder(encoder.stem, list(encoder.blocks), list(encoder.down)),
+                {name: FusedDecoder(list(one.up), list(one.blocks), one.final) for name, one in decoders.items()},
+            )
+        fused_encoder, all_decoders = self._fused
+        fused_decoders = [all_decoders[name] for name in names]
+        levels = fused_encoder.run(engine, x, fused_decoders)
+        results = [
+            x.replace(decoder.run(engine, [(raw, normalised[number]) for raw, normalised in levels]))
+            for number, decoder in enumerate(fused_decoders)
+        ]
+        return dict.fromkeys(wanted, results[0]) if self.shared else dict(zip(wanted, results, strict=True))
 
 
 def _module_name(stream: str) -> str:

@@ -17,7 +17,7 @@ from lartpc_sparse.sparse.coordinates import MARGIN, keys_of, shift_of
 from lartpc_sparse.sparse.kernel import axis_offsets, kernel_volume
 from lartpc_sparse.sparse.level import Level
 
-__all__ = ["KernelMap", "strided_map", "submanifold_map"]
+__all__ = ["KernelMap", "check_reach", "check_submanifold", "strided_map", "submanifold_map"]
 
 T = TypeVar("T")
 
@@ -115,7 +115,23 @@ def _matches(
     return found
 
 
-def _check_reach(kernel_size: tuple[int, ...], step: tuple[int, ...]) -> None:
+def check_submanifold(kernel_size: tuple[int, ...]) -> None:
+    """Whether a submanifold convolution may have this kernel.
+
+    Raises:
+        ValueError: an even or too large kernel size.
+    """
+    if any(size % 2 == 0 for size in kernel_size):
+        raise ValueError(f"a submanifold kernel must be odd along every axis, got {kernel_size}")
+    check_reach(kernel_size, (1,) * len(kernel_size))
+
+
+def check_reach(kernel_size: tuple[int, ...], step: tuple[int, ...]) -> None:
+    """Whether packed keys have room for what a kernel reaches.
+
+    Raises:
+        ValueError: a too large kernel size or step.
+    """
     # The corner of a coarse voxel may lie step - 1 below the lowest voxel, and the kernel reaches on from there.
     below = (many - 1 - axis_offsets(size)[0] for size, many in zip(kernel_size, step, strict=True))
     if max(kernel_size) > MARGIN or max(below) > MARGIN:
@@ -143,9 +159,7 @@ def submanifold_map(level: Level, kernel_size: tuple[int, ...]) -> KernelMap:
     Raises:
         ValueError: an even or too large kernel size.
     """
-    if any(size % 2 == 0 for size in kernel_size):
-        raise ValueError(f"a submanifold kernel must be odd along every axis, got {kernel_size}")
-    _check_reach(kernel_size, (1,) * level.dim)
+    check_submanifold(kernel_size)
     *leading, last = kernel_size
     run = axis_offsets(last)
     volume = kernel_volume(kernel_size)
@@ -169,7 +183,7 @@ def strided_map(fine: Level, coarse: Level, kernel_size: tuple[int, ...], step: 
     Raises:
         ValueError: a too large kernel size or step.
     """
-    _check_reach(kernel_size, step)
+    check_reach(kernel_size, step)
     *leading, last = kernel_size
     run = axis_offsets(last)
     corner = coarse.coords * torch.tensor(step, dtype=torch.int32, device=coarse.coords.device)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from jaxtyping import Int32, Int64
@@ -12,6 +14,8 @@ from torch import Tensor
 from lartpc_sparse.sparse.coordinates import pack
 
 __all__ = ["Level"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class Level:
     coords: Int32[Tensor, "N D"]
     offsets: Int64[Tensor, " B1"]
     stride: tuple[int, ...]
+    _derived: dict[str, object] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.coords.ndim != 2 or self.coords.shape[1] != len(self.stride):
@@ -39,6 +44,12 @@ class Level:
                 f"offsets must rise from 0 to the number of voxels {len(self.coords)}, they start at {ends[0]} "
                 f"and end at {ends[1]}"
             )
+
+    def derived(self, key: str, build: Callable[[Level], T]) -> T:
+        """What an engine makes of this level (a sorted index): built when first asked for under `key`, then kept."""
+        if key not in self._derived:
+            self._derived[key] = build(self)
+        return self._derived[key]  # type: ignore[return-value]
 
     def __len__(self) -> int:
         return len(self.coords)
@@ -69,6 +80,14 @@ class Level:
         """Keys in rising order, closed by a sentinel that no voxel has."""
         keys = self.keys if self.row_of_rank is None else self.keys[self.row_of_rank]
         return torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
+
+    def duplicates(self) -> tuple[int, int]:
+        """Number of voxels that repeat another one, and the row of the first that is repeated (-1 for none)."""
+        same = torch.nonzero(self.sorted_keys.diff() == 0).squeeze(1)
+        if not len(same):
+            return 0, -1
+        rank = int(same[0])
+        return len(same), rank if self.row_of_rank is None else int(self.row_of_rank[rank])
 
     @cached_property
     def row_of_rank(self) -> Int64[Tensor, " N"] | None:

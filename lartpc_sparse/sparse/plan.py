@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
@@ -42,16 +41,15 @@ class Plan:
         Raises:
             ValueError: duplicate voxels, offsets that do not fit, coordinates that a packed key cannot hold.
         """
+        engine = engine or TorchEngine()
         level = Level(coords, offsets, (1,) * coords.shape[1])
-        same = torch.nonzero(level.sorted_keys.diff() == 0).squeeze(1)
-        if len(same):
-            rank = int(same[0])
-            row = rank if level.row_of_rank is None else int(level.row_of_rank[rank])
+        count, row = engine.duplicates(level)
+        if count:
             raise ValueError(
-                f"{len(same)} duplicate voxels, the first at {coords[row].tolist()} of event "
+                f"{count} duplicate voxels, the first at {coords[row].tolist()} of event "
                 f"{int(level.batch_index[row])}; merge them before building a plan"
             )
-        return cls(engine or TorchEngine(), {level.stride: level})
+        return cls(engine, {level.stride: level})
 
     @property
     def dim(self) -> int:

@@ -26,6 +26,13 @@ class Engine(Protocol):
     def name(self) -> str:
         """How a chain names it."""
 
+    def duplicates(self, level: Level) -> tuple[int, int]:
+        """Number of voxels that repeat another one, and the row of the first that is repeated (-1 for none).
+
+        Raises:
+            ValueError: a coordinate that a packed key cannot hold.
+        """
+
     def coarsen(self, level: Level, step: tuple[int, ...]) -> Level:
         """The level of all voxels floor(coords / step), each once, sorted by event and coordinate."""
 

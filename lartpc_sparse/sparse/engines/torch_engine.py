@@ -23,6 +23,10 @@ class TorchEngine:
 
     name: str = "torch"
 
+    def duplicates(self, level: Level) -> tuple[int, int]:
+        """See `Engine.duplicates`."""
+        return level.duplicates()
+
     def coarsen(self, level: Level, step: tuple[int, ...]) -> Level:
         """See `Engine.coarsen`."""
         steps = torch.tensor(step, dtype=torch.int32, device=level.coords.device)

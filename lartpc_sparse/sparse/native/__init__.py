@@ -1,0 +1,1 @@
+"""Compiled kernels of the CPU engine (src/) and their Python side."""

@@ -1,0 +1,284 @@
+#include "api.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "index.h"
+#include "kernels.h"
+#include "maps.h"
+#include "pool.h"
+
+namespace lartpc {
+
+void* Workspace::room(int drawer, size_t bytes) {
+  std::vector<char>& memory = drawers_[drawer];
+  if (memory.size() < bytes + 64) memory.resize(bytes + 64);
+  return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~uintptr_t{63});
+}
+
+namespace {
+
+thread_local std::string last_error;
+thread_local Workspace workspace;
+
+// Runs `body`; on an exception keeps its text and gives `otherwise`.
+template <class Body, class Result>
+Result guarded(Result otherwise, const Body& body) noexcept {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    try {
+      last_error = error.what();
+    } catch (...) {
+    }
+  } catch (...) {
+  }
+  return otherwise;
+}
+
+const Kernels* const ALL_KERNELS[] = {
+#if defined(__x86_64__)
+    &avx512_bf16_kernels, &avx512_kernels, &avx2_kernels,
+#endif
+    &portable_kernels};
+
+const Kernels* best_kernels() {
+  for (const Kernels* kernels : ALL_KERNELS) {
+    if (kernels->runs_here()) return kernels;
+  }
+  return &portable_kernels;
+}
+
+std::atomic<const Kernels*> chosen{nullptr};
+
+const Kernels& kernels() {
+  const Kernels* have = chosen.load(std::memory_order_acquire);
+  if (!have) chosen.store(have = best_kernels(), std::memory_order_release);
+  return *have;
+}
+
+int dtype_index(int32_t dtype, int32_t count) {
+  if (dtype < 0 || dtype >= count) throw std::invalid_argument("no kernel for dtype " + std::to_string(dtype));
+  return dtype;
+}
+
+void check_blocks(const Convolution& problem) {
+  if (problem.num_terms < 1) throw std::invalid_argument("a convolution needs a term");
+  const LartpcMap* first = nullptr;
+  for (int32_t t = 0; t < problem.num_terms; ++t) {
+    const LartpcMap* map = problem.terms[t].map;
+    if (!map) continue;
+    if (map->num_out != problem.num_out) throw std::invalid_argument("a map has another number of outputs");
+    if (first && first->out_order != map->out_order) throw std::invalid_argument("maps with outputs in two orders");
+    first = map;
+  }
+}
+
+// The gradient is summed in parts that depend on the problem alone, so that its bits do not depend on the threads:
+// segments of blocks, and for wide weights also ranges of weight rows.
+struct Partition {
+  int64_t segments, ranges;
+
+  Partition(const WeightGradient& problem, int64_t padded) {
+    constexpr int64_t TASKS = 16, LARGEST_SUM = 4 << 20;  // elements of all partial sums
+    const int64_t blocks = static_cast<int64_t>(problem.map->blocks.size());
+    const int64_t size = problem.map->slots * problem.cin * padded;
+    segments = std::max<int64_t>(1, std::min({TASKS, blocks / 4, LARGEST_SUM / std::max<int64_t>(size, 1)}));
+    ranges = std::max<int64_t>(1, std::min(TASKS / segments, problem.cin / 24));
+  }
+};
+
+template <class T>
+void weight_gradient(const WeightGradient& problem, int dtype, T* result, int threads) {
+  const LartpcMap& map = *problem.map;
+  const int64_t padded = round_up(problem.cout, kernels().width[dtype]);
+  const Partition parts(problem, padded);
+  const int64_t rows = map.slots * problem.cin, size = rows * padded;
+  const int64_t blocks = static_cast<int64_t>(map.blocks.size());
+  const bool direct = parts.segments == 1 && padded == problem.cout;
+  std::unique_ptr<T[]> memory(direct ? nullptr : new T[parts.segments * size]);
+  T* sums = direct ? result : memory.get();
+  const int64_t range = round_up((problem.cin + parts.ranges - 1) / parts.ranges, 12);
+  const int64_t ranges = (problem.cin + range - 1) / range;
+  parallel_for(parts.segments * ranges, threads, [&](int64_t task, int) {
+    const int64_t segment = task / ranges, begin = task % ranges * range;
+    const int64_t end = std::min(problem.cin, begin + range);
+    T* sum = sums + segment * size;
+    for (int64_t slot = 0; slot < map.slots; ++slot) {
+      std::memset(sum + (slot * problem.cin + begin) * padded, 0, static_cast<size_t>((end - begin) * padded) * sizeof(T));
+    }
+    kernels().weight_gradient[dtype](problem, segment * blocks / parts.segments, (segment + 1) * blocks / parts.segments,
+                                     begin, end, sum, workspace);
+  });
+  if (direct) return;
+  constexpr int64_t ROWS_A_TASK = 64;
+  parallel_for((rows + ROWS_A_TASK - 1) / ROWS_A_TASK, threads, [&](int64_t task, int) {
+    for (int64_t row = task * ROWS_A_TASK; row < std::min(rows, (task + 1) * ROWS_A_TASK); ++row) {
+      T* to = result + row * problem.cout;
+      std::memcpy(to, sums + row * padded, static_cast<size_t>(problem.cout) * sizeof(T));
+      for (int64_t segment = 1; segment < parts.segments; ++segment) {
+        const T* from = sums + segment * size + row * padded;
+        for (int64_t c = 0; c < problem.cout; ++c) to[c] += from[c];
+      }
+    }
+  });
+}
+
+template <class T>
+void transpose_slot(const T* from, int64_t rows, int64_t columns, T* to) {
+  constexpr int64_t TILE = 16;
+  for (int64_t r = 0; r < rows; r += TILE) {
+    for (int64_t c = 0; c < columns; c += TILE) {
+      for (int64_t j = c; j < std::min(columns, c + TILE); ++j) {
+        for (int64_t i = r; i < std::min(rows, r + TILE); ++i) to[j * rows + i] = from[i * columns + j];
+      }
+    }
+  }
+}
+
+// (cin / 2, padded cout) words of two input channels each.
+void pack_slot(const uint16_t* w, int64_t cin, int64_t cout, uint32_t* packed) {
+  const int64_t padded = round_up(cout, PACKED_COLUMNS);
+  for (int64_t c = 0; c < cin; c += 2, packed += padded) {
+    const uint16_t* even = w + c * cout;
+    const uint16_t* odd = c + 1 < cin ? even + cout : nullptr;
+    for (int64_t j = 0; j < cout; ++j) packed[j] = (odd ? uint32_t{odd[j]} << 16 : 0) | even[j];
+    std::fill(packed + cout, packed + padded, 0);
+  }
+}
+
+}  // namespace
+}  // namespace lartpc
+
+using namespace lartpc;
+
+const char* lartpc_last_error() { return last_error.c_str(); }
+int32_t lartpc_abi_version() { return 1; }
+const char* lartpc_isa() { return kernels().isa; }
+
+int32_t lartpc_select_isa(const char* name) {
+  for (const Kernels* kernels : ALL_KERNELS) {
+    if (std::strcmp(kernels->isa, name) == 0 && kernels->runs_here()) {
+      chosen.store(kernels, std::memory_order_release);
+      return 0;
+    }
+  }
+  return -1;
+}
+
+LartpcIndex* lartpc_index_create(const int32_t* coords, const int64_t* offsets, int64_t n, int32_t dim,
+                                 int64_t events) {
+  return guarded<>(static_cast<LartpcIndex*>(nullptr),
+                   [&] { return create_index(coords, offsets, n, dim, events).release(); });
+}
+void lartpc_index_free(LartpcIndex* index) { delete index; }
+int64_t lartpc_index_duplicates(const LartpcIndex* index, int64_t* first_row) { return duplicates(*index, first_row); }
+LartpcIndex* lartpc_index_coarsen(const LartpcIndex* index, const int32_t* step) {
+  return guarded<>(static_cast<LartpcIndex*>(nullptr), [&] { return coarsen(*index, step).release(); });
+}
+int64_t lartpc_index_size(const LartpcIndex* index) { return index->size(); }
+void lartpc_index_export(const LartpcIndex* index, int32_t* coords, int64_t* offsets) {
+  export_index(*index, coords, offsets);
+}
+
+LartpcMap* lartpc_map_submanifold(const LartpcIndex* index, const int32_t* kernel_size, int32_t threads) {
+  return guarded<>(static_cast<LartpcMap*>(nullptr),
+                   [&] { return submanifold_map(*index, kernel_size, threads).release(); });
+}
+LartpcMap* lartpc_map_strided(const LartpcIndex* fine, const LartpcIndex* coarse, const int32_t* kernel_size,
+                              const int32_t* step, int32_t threads) {
+  return guarded<>(static_cast<LartpcMap*>(nullptr),
+                   [&] { return strided_map(*fine, *coarse, kernel_size, step, threads).release(); });
+}
+LartpcMap* lartpc_map_from_pairs(const int64_t* in_rows, const int64_t* out_rows, const int64_t* slot_starts,
+                                 int32_t slots, int64_t num_in, int64_t num_out) {
+  return guarded<>(static_cast<LartpcMap*>(nullptr), [&] {
+    return map_from_pairs(in_rows, out_rows, slot_starts, slots, num_in, num_out).release();
+  });
+}
+LartpcMap* lartpc_map_transpose(const LartpcMap* map) {
+  return guarded<>(static_cast<LartpcMap*>(nullptr), [&] { return transpose(*map).release(); });
+}
+void lartpc_map_free(LartpcMap* map) { delete map; }
+int64_t lartpc_map_count(const LartpcMap* map, int64_t* slot_counts) { return count_pairs(*map, slot_counts); }
+void lartpc_map_export(const LartpcMap* map, int64_t* in_rows, int64_t* out_rows) {
+  export_pairs(*map, in_rows, out_rows);
+}
+
+int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_terms, int64_t num_out, int64_t cout,
+                        const float* bias, const void* residual, int64_t residual_stride,
+                        const LartpcOutput* outputs, int32_t num_outputs, int32_t threads) {
+  return guarded<>(-1, [&] {
+    const Convolution problem{terms, num_terms, num_out, cout, bias, residual, residual_stride, outputs, num_outputs};
+    const auto block = kernels().convolve[dtype_index(dtype, 3)];
+    check_blocks(problem);
+    parallel_for((num_out + BLOCK_ROWS - 1) / BLOCK_ROWS, threads,
+                 [&](int64_t number, int) { block(problem, number, workspace); });
+    return 0;
+  });
+}
+
+int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, int64_t cin, const void* grad,
+                               int64_t grad_stride, int64_t cout, const LartpcMap* map, void* grad_weight,
+                               int32_t threads) {
+  return guarded<>(-1, [&] {
+    const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map};
+    if (dtype_index(dtype, 2) == LARTPC_FLOAT32) {
+      weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);
+    } else {
+      weight_gradient(problem, dtype, static_cast<double*>(grad_weight), threads);
+    }
+    return 0;
+  });
+}
+
+int32_t lartpc_transpose_weight(int32_t dtype, const void* w, int64_t slots, int64_t rows, int64_t columns, void* out,
+                                int32_t threads) {
+  return guarded<>(-1, [&] {
+    const bool wide = dtype_index(dtype, 2) == LARTPC_FLOAT64;
+    parallel_for(slots, threads, [&](int64_t slot, int) {
+      const int64_t at = slot * rows * columns;
+      if (wide) {
+        transpose_slot(static_cast<const double*>(w) + at, rows, columns, static_cast<double*>(out) + at);
+      } else {
+        transpose_slot(static_cast<const float*>(w) + at, rows, columns, static_cast<float*>(out) + at);
+      }
+    });
+    return 0;
+  });
+}
+
+int64_t lartpc_packed_size(int64_t slots, int64_t cin, int64_t cout) {
+  return slots * round_up(cin, 2) * round_up(cout, PACKED_COLUMNS);
+}
+
+int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t cout, void* packed, int32_t threads) {
+  return guarded<>(-1, [&] {
+    const int64_t size = lartpc_packed_size(1, cin, cout) / 2;
+    parallel_for(slots, threads, [&](int64_t slot, int) {
+      pack_slot(static_cast<const uint16_t*>(w) + slot * cin * cout, cin, cout,
+                static_cast<uint32_t*>(packed) + slot * size);
+    });
+    return 0;
+  });
+}
+
+double lartpc_fma_peak(int32_t threads, double seconds) {
+  return guarded<>(-1.0, [&] {
+    std::atomic<int64_t> operations{0};
+    const auto start = std::chrono::steady_clock::now();
+    const auto elapsed = [&] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
+    parallel_for(threads, threads, [&](int64_t, int) {
+      while (elapsed() < seconds) operations += kernels().fma_burst();
+    });
+    return static_cast<double>(operations) / elapsed() / 1e9;
+  });
+}

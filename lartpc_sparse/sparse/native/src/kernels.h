@@ -1,0 +1,68 @@
+// What the instruction sets share: the problem of a call, and one table of functions for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "api.h"
+#include "maps.h"
+
+namespace lartpc {
+
+struct Convolution {
+  const LartpcTerm* terms;
+  int32_t num_terms;
+  int64_t num_out;
+  int64_t cout;
+  const float* bias;
+  const void* residual;
+  int64_t residual_stride;
+  const LartpcOutput* outputs;
+  int32_t num_outputs;
+};
+
+struct WeightGradient {
+  const void* x;
+  int64_t x_stride;
+  int64_t cin;
+  const void* grad;
+  int64_t grad_stride;
+  int64_t cout;
+  const LartpcMap* map;
+};
+
+// Memory of one thread, kept from call to call.
+class Workspace {
+ public:
+  // 64-byte aligned room for n elements in the given drawer; what was there is lost.
+  template <class T>
+  __attribute__((always_inline)) T* get(int drawer, int64_t n) {
+    return static_cast<T*>(room(drawer, static_cast<size_t>(n) * sizeof(T)));
+  }
+
+ private:
+  void* room(int drawer, size_t bytes);
+
+  std::vector<char> drawers_[4];
+};
+
+struct Kernels {
+  const char* isa;
+  bool (*runs_here)();
+  // One block of output rows, by storage format (LartpcDtype).
+  void (*convolve[3])(const Convolution&, int64_t block, Workspace&);
+  // Blocks [first, last), weight rows [row_begin, row_end) of every slot, summed into `sum` (K, cin, padded cout).
+  void (*weight_gradient[2])(const WeightGradient&, int64_t first, int64_t last, int64_t row_begin, int64_t row_end,
+                             void* sum, Workspace&);
+  int64_t width[2];  // elements of a vector, float32 and float64: columns are padded to it
+  int64_t (*fma_burst)();  // floating-point operations done in one burst of multiply-adds
+};
+
+extern const Kernels avx512_bf16_kernels, avx512_kernels, avx2_kernels, portable_kernels;
+
+inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+constexpr int64_t PACKED_COLUMNS = 16;  // columns of packed bfloat16 weights are padded to a multiple of this
+
+}  // namespace lartpc
