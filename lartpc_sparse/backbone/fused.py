@@ -230,13 +230,10 @@ class FusedEncoder:
             down_map = plan.strided_map(stride, layer.kernel_size, layer.step)
             stride = plan.coarser(stride, layer.step).stride
             entry = [_RAW, self.blocks[number + 1][0].epilogue()]
-            raw, normalised = engine.fused(
-                down.terms([results[-1]], down_map), down_map.num_out, entry, bias=down.bias
-            )
+            raw, normalised = engine.fused(down.terms([results[-1]], down_map), down_map.num_out, entry, bias=down.bias)
         return levels
 
 
 def _part(sequential: nn.Module, number: int) -> nn.Module:
     assert isinstance(sequential, nn.Sequential)
     return sequential[number]
-

@@ -80,6 +80,47 @@ void check_blocks(const Convolution& problem) {
   }
 }
 
+// A convolution onto some of the output channels.
+struct ColumnRange {
+  std::vector<LartpcTerm> terms;
+  std::vector<LartpcOutput> outputs;
+  Convolution problem;
+
+  ColumnRange(const Convolution& whole, int32_t dtype, int64_t begin, int64_t end)
+      : terms(whole.terms, whole.terms + whole.num_terms),
+        outputs(whole.outputs, whole.outputs + whole.num_outputs),
+        problem(whole) {
+    const int64_t size = dtype == LARTPC_FLOAT64 ? 8 : dtype == LARTPC_FLOAT32 ? 4 : 2;
+    const int64_t weight_size = dtype == LARTPC_FLOAT64 ? 8 : 4;
+    for (LartpcTerm& term : terms) term.w = static_cast<const char*>(term.w) + begin * weight_size;
+    for (LartpcOutput& output : outputs) {
+      output.y = static_cast<char*>(output.y) + begin * size;
+      if (output.scale) output.scale += begin;
+      if (output.shift) output.shift += begin;
+    }
+    if (whole.bias) problem.bias += begin;
+    if (whole.residual) problem.residual = static_cast<const char*>(whole.residual) + begin * size;
+    problem.terms = terms.data();
+    problem.outputs = outputs.data();
+    problem.cout = end - begin;
+  }
+  ColumnRange(ColumnRange&&) = default;  // moved vectors keep their memory
+};
+
+// At most `parts` ranges of at least 32 channels.
+std::vector<ColumnRange> cut_columns(const Convolution& problem, int32_t dtype, int64_t parts) {
+  constexpr int64_t UNIT = 16, SMALLEST = 2;
+  const int64_t units = problem.cout / UNIT;
+  parts = std::max<int64_t>(1, std::min(parts, units / SMALLEST));
+  std::vector<ColumnRange> ranges;
+  ranges.reserve(parts);
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t end = part + 1 == parts ? problem.cout : (part + 1) * units / parts * UNIT;
+    ranges.emplace_back(problem, dtype, part * units / parts * UNIT, end);
+  }
+  return ranges;
+}
+
 // The gradient is summed in parts that depend on the problem alone, so that its bits do not depend on the threads:
 // segments of blocks, and for wide weights also ranges of weight rows.
 struct Partition {
@@ -218,8 +259,18 @@ int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_term
     const Convolution problem{terms, num_terms, num_out, cout, bias, residual, residual_stride, outputs, num_outputs};
     const auto block = kernels().convolve[dtype_index(dtype, 3)];
     check_blocks(problem);
-    parallel_for((num_out + BLOCK_ROWS - 1) / BLOCK_ROWS, threads,
-                 [&](int64_t number, int) { block(problem, number, workspace); });
+    // Neighbouring blocks go to one thread, which then finds the rows that they share in its cache. Few blocks are
+    // cut into ranges of columns instead, so that no thread goes without.
+    const int64_t blocks = (num_out + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int64_t run = std::max<int64_t>(1, std::min<int64_t>(4, blocks / (8 * std::max(threads, 1))));
+    const std::vector<ColumnRange> ranges = cut_columns(problem, dtype, blocks < 3 * threads ? threads : 1);
+    const int64_t parts = static_cast<int64_t>(ranges.size());
+    parallel_for((blocks + run - 1) / run * parts, threads, [&](int64_t task, int) {
+      const Convolution& part = ranges[task % parts].problem;
+      for (int64_t number = task / parts * run; number < std::min(blocks, (task / parts + 1) * run); ++number) {
+        block(part, number, workspace);
+      }
+    });
     return 0;
   });
 }

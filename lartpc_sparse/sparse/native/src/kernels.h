@@ -44,7 +44,7 @@ class Workspace {
  private:
   void* room(int drawer, size_t bytes);
 
-  std::vector<char> drawers_[4];
+  std::vector<char> drawers_[5];
 };
 
 struct Kernels {

@@ -44,7 +44,7 @@ LARTPC_INLINE BFloat16 to_bfloat16(float value) {
 // Vectors of T, and how a format is stored, summed and widened.
 template <class T>
 struct Simd {
-  typedef T V __attribute__((vector_size(LARTPC_BYTES), aligned(alignof(T)), may_alias));
+  typedef T V __attribute__((vector_size(LARTPC_BYTES)));
   static constexpr int W = LARTPC_BYTES / sizeof(T);
 };
 
@@ -66,16 +66,41 @@ struct Format<BFloat16> {
   static LARTPC_INLINE float load(BFloat16 value) { return to_float(value); }
 };
 
+// Vectors may lie anywhere: through memcpy, because a template argument loses the alignment of a vector type.
 template <class V, class T>
 LARTPC_INLINE V load(const T* from) {
-  return *reinterpret_cast<const V*>(from);
+  V value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
 }
 template <class V, class T>
 LARTPC_INLINE void store(T* to, V value) {
-  *reinterpret_cast<V*>(to) = value;
+  std::memcpy(to, &value, sizeof value);
 }
 
 // ---- tiles: M pairs by N vectors of output channels ----------------------------------------------------------------
+
+// The pairs of a slot. Both lists go on for SPARE valid entries, so that a tile may fetch the rows of the next one.
+template <class S>
+struct Pairs {
+  using T = typename Format<S>::Sum;
+  const int32_t* in_rows;
+  const uint16_t* outputs;
+  const S* x;
+  int64_t x_stride;
+  T* sums;
+  int64_t sum_stride;
+
+  Pairs from(int64_t pair) const { return {in_rows + pair, outputs + pair, x, x_stride, sums, sum_stride}; }
+  LARTPC_INLINE const S* input(size_t pair) const { return x + in_rows[pair] * x_stride; }
+  LARTPC_INLINE T* output(size_t pair) const { return sums + outputs[pair] * sum_stride; }
+};
+
+template <class S, int M, bool FIRST, size_t... R>
+LARTPC_INLINE void fetch_next(const Pairs<S>& pairs, std::index_sequence<R...>) {
+  (__builtin_prefetch(pairs.input(M + R)), ...);
+  (__builtin_prefetch(reinterpret_cast<const char*>(pairs.input(M + R)) + 64), ...);
+}
 
 // sums[m][n] (+)= sum over c of x[m][c] * w[c][n], for one full-precision format.
 template <class T, int M, int N, bool FIRST>
@@ -84,17 +109,20 @@ struct Tile {
   static constexpr int W = Simd<T>::W;
 
   template <size_t... I, size_t... J, size_t... R>
-  static LARTPC_INLINE void run(const T* const* x, T* const* sums, int64_t column, const T* w, int64_t w_row,
-                                int64_t channels, std::index_sequence<I...>, std::index_sequence<J...>,
-                                std::index_sequence<R...>) {
+  static LARTPC_INLINE void run(const Pairs<T>& pairs, const T* w, int64_t w_row, int64_t channels,
+                                std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...> each) {
     V sum[M * N];
+    T* out[M];
+    ((out[R] = pairs.output(R)), ...);
     if constexpr (FIRST) {
       ((sum[I] = V{}), ...);
     } else {
-      ((sum[I] = load<V>(sums[I / N] + column + (I % N) * W)), ...);
+      ((sum[I] = load<V>(out[I / N] + (I % N) * W)), ...);
     }
     const T* row[M];
-    ((row[R] = x[R] + channels), ...);
+    ((row[R] = pairs.input(R) + channels), ...);
+    fetch_next<T, M, FIRST>(pairs, each);
+#pragma GCC unroll 2
     for (int64_t c = -channels; c < 0; ++c) {
       V weight[N];
       ((weight[J] = load<V>(w + J * W)), ...);
@@ -107,11 +135,11 @@ struct Tile {
           }(),
           ...);
     }
-    (store<V>(sums[I / N] + column + (I % N) * W, sum[I]), ...);
+    (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(const T* const* x, T* const* sums, int64_t column, const T* w, int64_t w_row, int64_t channels) {
-    run(x, sums, column, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
+  static void run(const Pairs<T>& pairs, const T* w, int64_t w_row, int64_t channels) {
+    run(pairs, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
         std::make_index_sequence<M>{});
   }
 };
@@ -120,7 +148,7 @@ struct Tile {
 using Words = __m512i;
 LARTPC_INLINE __m512 dot_pairs(__m512 sum, Words x, Words w) { return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w); }
 #else
-typedef uint32_t Words __attribute__((vector_size(LARTPC_BYTES), aligned(4), may_alias));
+typedef uint32_t Words __attribute__((vector_size(LARTPC_BYTES)));
 using Floats = Simd<float>::V;
 LARTPC_INLINE Floats as_floats(Words words) {
   Floats result;
@@ -177,28 +205,29 @@ struct Tile<BFloat16, M, N, FIRST> {
   }
 
   template <size_t... I, size_t... J, size_t... R>
-  static LARTPC_INLINE void run(const BFloat16* const* x, float* const* sums, int64_t column, const uint32_t* w,
-                                int64_t w_row, int64_t channels, std::index_sequence<I...>, std::index_sequence<J...>,
-                                std::index_sequence<R...>) {
+  static LARTPC_INLINE void run(const Pairs<BFloat16>& pairs, const uint32_t* w, int64_t w_row, int64_t channels,
+                                std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...> each) {
     V sum[M * N];
+    float* out[M];
+    ((out[R] = pairs.output(R)), ...);
     if constexpr (FIRST) {
       ((sum[I] = V{}), ...);
     } else {
-      ((sum[I] = load<V>(sums[I / N] + column + (I % N) * W)), ...);
+      ((sum[I] = load<V>(out[I / N] + (I % N) * W)), ...);
     }
     const BFloat16* row[M];
-    ((row[R] = x[R]), ...);
-    const int64_t pairs = channels / 2;
-    for (int64_t c = 0; c < pairs; ++c, w += w_row) {
-      step<false>(sum, row, c, w, std::index_sequence<J...>{}, std::index_sequence<R...>{});
+    ((row[R] = pairs.input(R)), ...);
+    fetch_next<BFloat16, M, FIRST>(pairs, each);
+    const int64_t words = channels / 2;
+    for (int64_t c = 0; c < words; ++c, w += w_row) {
+      step<false>(sum, row, c, w, std::index_sequence<J...>{}, each);
     }
-    if (channels % 2) step<true>(sum, row, pairs, w, std::index_sequence<J...>{}, std::index_sequence<R...>{});
-    (store<V>(sums[I / N] + column + (I % N) * W, sum[I]), ...);
+    if (channels % 2) step<true>(sum, row, words, w, std::index_sequence<J...>{}, each);
+    (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(const BFloat16* const* x, float* const* sums, int64_t column, const uint32_t* w, int64_t w_row,
-                  int64_t channels) {
-    run(x, sums, column, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
+  static void run(const Pairs<BFloat16>& pairs, const uint32_t* w, int64_t w_row, int64_t channels) {
+    run(pairs, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
         std::make_index_sequence<M>{});
   }
 };
@@ -219,43 +248,82 @@ constexpr int next_panel(int64_t left) {
 }
 
 template <class S, int N, bool FIRST, int M>
-void rest_of_pairs(int64_t count, const S* const* x, typename Format<S>::Sum* const* sums, int64_t column,
-                   const typename Format<S>::Weight* w, int64_t w_row, int64_t channels) {
+void rest_of_pairs(int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
+                   int64_t channels) {
   if constexpr (M > 0) {
     if (count == M) {
-      Tile<S, M, N, FIRST>::run(x, sums, column, w, w_row, channels);
+      Tile<S, M, N, FIRST>::run(pairs, w, w_row, channels);
     } else {
-      rest_of_pairs<S, N, FIRST, M - 1>(count, x, sums, column, w, w_row, channels);
+      rest_of_pairs<S, N, FIRST, M - 1>(count, pairs, w, w_row, channels);
     }
   }
 }
 
+// Memory that is needed soon, fetched a few lines a tile so that it arrives while there is something to compute.
+class Stream {
+ public:
+  // Asks for a piece of memory; what does not fit in the list is left to arrive when it is used.
+  void add(const void* begin, int64_t bytes, bool for_writing) {
+    if (count_ == CAPACITY || bytes <= 0) return;
+    pieces_[count_++] = {static_cast<const char*>(begin), static_cast<const char*>(begin) + bytes, for_writing};
+    lines_ += bytes / 64 + 1;
+  }
+  void spread_over(int64_t tiles) { lines_a_tile_ = static_cast<int>(lines_ / (tiles > 0 ? tiles : 1) + 1); }
+  void clear() { count_ = at_ = 0, lines_ = 0; }
+
+  LARTPC_INLINE void advance() {
+    if (at_ == count_) return;
+    Piece& piece = pieces_[at_];
+    for (int line = 0; line < lines_a_tile_; ++line, piece.next += 64) {
+      if (piece.for_writing) {
+        __builtin_prefetch(piece.next, 1, 2);
+      } else {
+        __builtin_prefetch(piece.next, 0, 2);
+      }
+    }
+    if (piece.next >= piece.end) ++at_;
+  }
+
+ private:
+  static constexpr int CAPACITY = 8;
+  struct Piece {
+    const char* next;
+    const char* end;
+    bool for_writing;
+  };
+  Piece pieces_[CAPACITY];
+  int count_ = 0, at_ = 0, lines_a_tile_ = 0;
+  int64_t lines_ = 0;
+};
+
 template <class S, int N, bool FIRST>
-void run_panel(int64_t pairs, const S* const* x, typename Format<S>::Sum* const* sums, int64_t column,
-               const typename Format<S>::Weight* w, int64_t w_row, int64_t channels) {
+void run_panel(int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
+               int64_t channels, Stream& stream) {
   constexpr int M = tile_pairs(N);
   int64_t pair = 0;
-  for (; pair + M <= pairs; pair += M) {
-    Tile<S, M, N, FIRST>::run(x + pair, sums + pair, column, w, w_row, channels);
+  for (; pair + M <= count; pair += M) {
+    stream.advance();
+    Tile<S, M, N, FIRST>::run(pairs.from(pair), w, w_row, channels);
   }
-  rest_of_pairs<S, N, FIRST, M - 1>(pairs - pair, x + pair, sums + pair, column, w, w_row, channels);
+  rest_of_pairs<S, N, FIRST, M - 1>(count - pair, pairs.from(pair), w, w_row, channels);
 }
 
 template <class S, bool FIRST>
-void run_panel(int vectors, int64_t pairs, const S* const* x, typename Format<S>::Sum* const* sums, int64_t column,
-               const typename Format<S>::Weight* w, int64_t w_row, int64_t channels) {
+void run_panel(int vectors, int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
+               int64_t channels, Stream& stream) {
   if constexpr (MAX_VECTORS == 4) {
-    if (vectors == 4) return run_panel<S, 4, FIRST>(pairs, x, sums, column, w, w_row, channels);
-    if (vectors == 3) return run_panel<S, 3, FIRST>(pairs, x, sums, column, w, w_row, channels);
+    if (vectors == 4) return run_panel<S, 4, FIRST>(count, pairs, w, w_row, channels, stream);
+    if (vectors == 3) return run_panel<S, 3, FIRST>(count, pairs, w, w_row, channels, stream);
   }
-  if (vectors == 2) return run_panel<S, 2, FIRST>(pairs, x, sums, column, w, w_row, channels);
-  run_panel<S, 1, FIRST>(pairs, x, sums, column, w, w_row, channels);
+  if (vectors == 2) return run_panel<S, 2, FIRST>(count, pairs, w, w_row, channels, stream);
+  run_panel<S, 1, FIRST>(count, pairs, w, w_row, channels, stream);
 }
 
 // ---- one slot of one block -----------------------------------------------------------------------------------------
 
-enum Drawer { SUMS, POINTERS, INPUTS, PANEL };
+enum Drawer { SUMS, ROWS, POINTERS, PANEL, FACTORS };
 
+constexpr int64_t LARGEST_STREAM = 128 << 10;  // bytes of input fetched for the next block
 constexpr int64_t CHUNK = 256;  // input channels of a weight panel: it has to stay in the first- or second-level cache
 constexpr int64_t WIDE = 6;     // vectors of a weight row from which copying a panel pays
 
@@ -269,34 +337,34 @@ void copy_panel(const T* w, int64_t w_row, int64_t channels, int64_t columns, in
 }
 
 template <class S, bool FIRST>
-void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, int64_t pairs, const S** x,
-              typename Format<S>::Sum* const* sums, Workspace& workspace) {
+void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, int64_t count, Pairs<S> pairs, Stream& stream,
+              Workspace& workspace) {
   using Weight = typename Format<S>::Weight;
   constexpr int W = Simd<typename Format<S>::Sum>::W;
   const Weight* weight = static_cast<const Weight*>(term.w) + slot * term.w_slot;
   const int64_t vectors = (cout + W - 1) / W;
   for (int64_t begin = 0; begin < term.cin; begin += CHUNK) {
     const int64_t channels = term.cin - begin < CHUNK ? term.cin - begin : CHUNK;
-    if (begin) {
-      for (int64_t pair = 0; pair < pairs; ++pair) x[pair] += CHUNK;
-    }
+    Pairs<S> part = pairs;
+    part.x += begin;
     for (int64_t vector = 0; vector < vectors;) {
       const int panel = next_panel(vectors - vector);
       const int64_t column = vector * W;
       const Weight* w = weight + begin / Format<S>::STEP * term.w_row + column;
       int64_t w_row = term.w_row;
       const bool ragged = column + panel * W > cout;
-      if (ragged || (vectors >= WIDE && pairs >= 2 * tile_pairs(panel))) {
+      if (ragged || (vectors >= WIDE && count >= 2 * tile_pairs(panel))) {
         Weight* copy = workspace.get<Weight>(PANEL, CHUNK * MAX_VECTORS * W);
         const int64_t w_rows = (channels + Format<S>::STEP - 1) / Format<S>::STEP;
         copy_panel(w, w_row, w_rows, ragged ? cout - column : panel * W, panel * W, copy);
         w = copy;
         w_row = panel * W;
       }
+      part.sums = pairs.sums + column;
       if (FIRST && begin == 0) {
-        run_panel<S, true>(panel, pairs, x, sums, column, w, w_row, channels);
+        run_panel<S, true>(panel, count, part, w, w_row, channels, stream);
       } else {
-        run_panel<S, false>(panel, pairs, x, sums, column, w, w_row, channels);
+        run_panel<S, false>(panel, count, part, w, w_row, channels, stream);
       }
       vector += panel;
     }
@@ -304,6 +372,8 @@ void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, int64_t pairs,
 }
 
 // ---- one block -----------------------------------------------------------------------------------------------------
+
+constexpr int RELU = -1;  // leaky ReLU of slope 0
 
 // ELU with alpha 1, GELU in its exact form: torch's defaults.
 LARTPC_INLINE float activate(float value, int32_t activation) {
@@ -315,45 +385,146 @@ LARTPC_INLINE double activate(double value, int32_t activation) {
   return 0.5 * value * (1.0 + erf(value * 0.70710678118654752));
 }
 
+typedef uint16_t Half __attribute__((vector_size(LARTPC_BYTES / 2)));
+typedef uint32_t Bits __attribute__((vector_size(LARTPC_BYTES)));
+
+// A vector of a row in either format, as sums.
 template <class S>
-void write_row(const Convolution& problem, int64_t row, const typename Format<S>::Sum* sum, const float* bias,
-               typename Format<S>::Sum* line) {
+LARTPC_INLINE typename Simd<typename Format<S>::Sum>::V load_row(const S* from) {
+  using T = typename Format<S>::Sum;
+  if constexpr (std::is_same<S, BFloat16>::value) {
+    const Bits bits = __builtin_convertvector(load<Half>(from), Bits) << 16;
+    typename Simd<T>::V result;
+    std::memcpy(&result, &bits, sizeof result);
+    return result;
+  } else {
+    return load<typename Simd<T>::V>(from);
+  }
+}
+
+template <class S>
+LARTPC_INLINE void store_row(S* to, typename Simd<typename Format<S>::Sum>::V value) {
+  using T = typename Format<S>::Sum;
+  if constexpr (std::is_same<S, BFloat16>::value) {
+    Bits bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const Bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1)) >> 16;
+    const Bits nan = (bits >> 16) | 0x40;
+    const Bits kept = (bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded;
+    store<Half>(to, __builtin_convertvector(kept, Half));
+  } else {
+    store<typename Simd<T>::V>(to, value);
+  }
+}
+
+// sums[c] = scale[c] * sums[c] + shift[c], activated, into y; all but y have room up to a whole vector.
+template <class S, int ACTIVATION>
+LARTPC_INLINE void write_row(const typename Format<S>::Sum* sums, const typename Format<S>::Sum* scale,
+                             const typename Format<S>::Sum* shift, typename Format<S>::Sum slope, int64_t n, S* y) {
+  using T = typename Format<S>::Sum;
+  using V = typename Simd<T>::V;
+  constexpr int W = Simd<T>::W;
+  const V zero{};
+  for (int64_t c = 0; c < n; c += W) {
+    V value = load<V>(sums + c) * load<V>(scale + c) + load<V>(shift + c);
+    if constexpr (ACTIVATION == LARTPC_LEAKY_RELU) value = value < zero ? value * slope : value;
+    if constexpr (ACTIVATION == RELU) value = value < zero ? zero : value;  // keeps NaN
+    if (c + W <= n) {
+      store_row<S>(y + c, value);
+    } else {
+      for (int64_t j = c; j < n; ++j) y[j] = Format<S>::store(value[j - c]);
+    }
+  }
+}
+
+// The sums of a row with bias and residual added, in `line`.
+template <class S>
+LARTPC_INLINE void complete_row(const typename Format<S>::Sum* sums, const typename Format<S>::Sum* bias,
+                                const S* residual, int64_t n, typename Format<S>::Sum* line) {
+  using T = typename Format<S>::Sum;
+  using V = typename Simd<T>::V;
+  constexpr int W = Simd<T>::W;
+  for (int64_t c = 0; c < n; c += W) {
+    V value = load<V>(sums + c) + load<V>(bias + c);
+    if (residual && c + W <= n) {
+      value += load_row<S>(residual + c);
+    } else if (residual) {
+      for (int64_t j = c; j < n; ++j) value[j - c] += Format<S>::load(residual[j]);
+    }
+    store<V>(line + c, value);
+  }
+}
+
+// Everything that follows the sums of a block, row by row.
+template <class S>
+void write_block(const Convolution& problem, const int32_t* order, int64_t first, int64_t rows, int64_t padded,
+                 const typename Format<S>::Sum* sums, Workspace& workspace) {
   using T = typename Format<S>::Sum;
   const int64_t n = problem.cout;
-  const S* residual =
-      problem.residual ? static_cast<const S*>(problem.residual) + row * problem.residual_stride : nullptr;
-  if (bias || residual) {
-    if (bias && residual) {
-      for (int64_t c = 0; c < n; ++c) line[c] = sum[c] + bias[c] + Format<S>::load(residual[c]);
-    } else if (bias) {
-      for (int64_t c = 0; c < n; ++c) line[c] = sum[c] + bias[c];
-    } else {
-      for (int64_t c = 0; c < n; ++c) line[c] = sum[c] + Format<S>::load(residual[c]);
-    }
-    sum = line;
-  }
+  // Padded copies of bias, scales and shifts, so that whole vectors can be read.
+  T* factors = workspace.get<T>(FACTORS, (2 + 2 * problem.num_outputs) * padded);
+  T* line = factors;
+  T* bias = factors + padded;
+  for (int64_t c = 0; c < padded; ++c) bias[c] = problem.bias && c < n ? problem.bias[c] : T{0};
   for (int32_t o = 0; o < problem.num_outputs; ++o) {
     const LartpcOutput& out = problem.outputs[o];
-    S* y = static_cast<S*>(out.y) + row * out.y_stride;
-    const T slope = out.slope;
-    const bool relu = slope == 0;  // of minus infinity, too
-    if (out.activation == LARTPC_ELU || out.activation == LARTPC_GELU) {
-      for (int64_t c = 0; c < n; ++c) {
-        const T value = (out.scale ? sum[c] * out.scale[c] : sum[c]) + (out.shift ? out.shift[c] : T{0});
-        y[c] = Format<S>::store(activate(value, out.activation));
-      }
-    } else if (out.activation == LARTPC_LEAKY_RELU && out.scale && out.shift) {
-      for (int64_t c = 0; c < n; ++c) {
-        const T value = sum[c] * out.scale[c] + out.shift[c];
-        y[c] = Format<S>::store(value < 0 ? (relu ? T{0} : value * slope) : value);
-      }
-    } else {
-      const bool linear = out.activation == LARTPC_IDENTITY;
-      for (int64_t c = 0; c < n; ++c) {
-        const T value = (out.scale ? sum[c] * out.scale[c] : sum[c]) + (out.shift ? out.shift[c] : T{0});
-        y[c] = Format<S>::store(linear || !(value < 0) ? value : (relu ? T{0} : value * slope));
+    T* scale = factors + (2 + 2 * o) * padded;
+    for (int64_t c = 0; c < padded; ++c) {
+      scale[c] = out.scale && c < n ? out.scale[c] : T{1};
+      scale[padded + c] = out.shift && c < n ? out.shift[c] : T{0};
+    }
+  }
+  const bool complete = !problem.bias && !problem.residual;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t row = order ? order[first + i] : first + i;
+    const T* sum = sums + i * padded;
+    if (!complete) {
+      const S* residual =
+          problem.residual ? static_cast<const S*>(problem.residual) + row * problem.residual_stride : nullptr;
+      complete_row<S>(sum, bias, residual, n, line);
+      sum = line;
+    }
+    for (int32_t o = 0; o < problem.num_outputs; ++o) {
+      const LartpcOutput& out = problem.outputs[o];
+      const T* scale = factors + (2 + 2 * o) * padded;
+      const T* shift = scale + padded;
+      const T slope = out.slope;
+      S* y = static_cast<S*>(out.y) + row * out.y_stride;
+      if (out.activation == LARTPC_IDENTITY) {
+        write_row<S, LARTPC_IDENTITY>(sum, scale, shift, slope, n, y);
+      } else if (out.activation == LARTPC_LEAKY_RELU && slope == 0) {
+        write_row<S, RELU>(sum, scale, shift, slope, n, y);
+      } else if (out.activation == LARTPC_LEAKY_RELU) {
+        write_row<S, LARTPC_LEAKY_RELU>(sum, scale, shift, slope, n, y);
+      } else {
+        for (int64_t c = 0; c < n; ++c) y[c] = Format<S>::store(activate(sum[c] * scale[c] + shift[c], out.activation));
       }
     }
+  }
+}
+
+// What a block reads and writes besides the rows of its neighbours, asked for ahead of time where rows lie side by side.
+template <class S>
+void plan_stream(const Convolution& problem, int64_t first, int64_t rows, Stream& stream) {
+  const int64_t left = problem.num_out - first - rows;
+  const int64_t next_rows = left < rows ? left : rows;
+  int64_t bytes = 0;
+  for (int32_t t = 0; t < problem.num_terms; ++t) {
+    const LartpcTerm& term = problem.terms[t];
+    if (term.map && term.map->identity_slot < 0) continue;
+    bytes += rows * term.x_stride * static_cast<int64_t>(sizeof(S));
+  }
+  if (bytes > LARGEST_STREAM) return;  // it would push out what is in use
+  const auto add = [&](const void* base, int64_t row, int64_t count, int64_t stride, bool for_writing) {
+    const int64_t row_bytes = stride * static_cast<int64_t>(sizeof(S));
+    stream.add(static_cast<const char*>(base) + row * row_bytes, count * row_bytes, for_writing);
+  };
+  if (problem.residual) add(problem.residual, first, rows, problem.residual_stride, false);
+  for (int32_t o = 0; o < problem.num_outputs; ++o) add(problem.outputs[o].y, first, rows, problem.outputs[o].y_stride, true);
+  for (int32_t t = 0; t < problem.num_terms; ++t) {
+    const LartpcTerm& term = problem.terms[t];
+    if (term.map && term.map->identity_slot < 0) continue;
+    add(term.x, first + rows, next_rows, term.x_stride, false);
   }
 }
 
@@ -363,61 +534,68 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
   const int64_t first = block_number * BLOCK_ROWS;
   const int64_t rows = problem.num_out - first < BLOCK_ROWS ? problem.num_out - first : BLOCK_ROWS;
   const int64_t padded = round_up(problem.cout, std::is_same<S, BFloat16>::value ? PACKED_COLUMNS : Simd<T>::W);
-  T* sums = workspace.get<T>(SUMS, (rows + 1) * padded);
-  T** sum_of_pair = workspace.get<T*>(POINTERS, BLOCK_ROWS);
-  const S** input_of_pair = workspace.get<const S*>(INPUTS, BLOCK_ROWS);
+  // Packed bfloat16 weights have columns up to the padding.
+  const int64_t columns = std::is_same<S, BFloat16>::value ? padded : problem.cout;
+  T* sums = workspace.get<T>(SUMS, rows * padded);
   const int32_t* order = nullptr;
+  int64_t all_pairs = 0;
   for (int32_t t = 0; t < problem.num_terms; ++t) {
     const LartpcMap* map = problem.terms[t].map;
     if (map && map->out_order) order = map->out_order->data();
+    all_pairs += map ? map->blocks[block_number].slot_start[map->slots] : rows;
   }
 
-  const auto run = [&](const LartpcTerm& term, int64_t slot, int64_t pairs, bool fresh) {
-    // Packed bfloat16 weights have columns up to the padding.
-    const int64_t columns = std::is_same<S, BFloat16>::value ? padded : problem.cout;
-    if (fresh) return run_slot<S, true>(term, slot, columns, pairs, input_of_pair, sum_of_pair, workspace);
-    run_slot<S, false>(term, slot, columns, pairs, input_of_pair, sum_of_pair, workspace);
+  // Rows of the block, for the slot in which every voxel meets itself.
+  int32_t* own_rows = workspace.get<int32_t>(ROWS, 2 * (BLOCK_ROWS + SPARE));
+  uint16_t* own_outputs = reinterpret_cast<uint16_t*>(own_rows + BLOCK_ROWS + SPARE);
+  for (int64_t i = 0; i < rows + SPARE; ++i) {
+    const int64_t output = i < rows ? i : rows - 1;
+    own_rows[i] = order ? order[first + output] : static_cast<int32_t>(first + output);
+    own_outputs[i] = static_cast<uint16_t>(output);
+  }
+
+  const auto run = [&](const LartpcTerm& term, int64_t slot, int64_t count, const int32_t* in_rows,
+                       const uint16_t* outputs, bool fresh, Stream& stream) {
+    const int64_t weight_slot = term.map && term.reversed ? term.map->slots - 1 - slot : slot;
+    const Pairs<S> pairs{in_rows, outputs, static_cast<const S*>(term.x), term.x_stride, sums, padded};
+    if (fresh) return run_slot<S, true>(term, weight_slot, columns, count, pairs, stream, workspace);
+    run_slot<S, false>(term, weight_slot, columns, count, pairs, stream, workspace);
   };
-  const auto weight_slot = [](const LartpcTerm& term, int64_t slot) {
-    return term.map && term.reversed ? term.map->slots - 1 - slot : slot;
-  };
+
+  Stream stream;
+  if (!order) plan_stream<S>(problem, first, rows, stream);
+  const int64_t panels = (padded + MAX_VECTORS * Simd<T>::W - 1) / (MAX_VECTORS * Simd<T>::W);
+  stream.spread_over(all_pairs / MAX_PAIRS * panels);
 
   bool fresh = true;  // nothing has been summed yet
   for (int32_t t = 0; t < problem.num_terms; ++t) {
     const LartpcTerm& term = problem.terms[t];
     if (term.cin == 0) continue;
-    const S* x = static_cast<const S*>(term.x);
-    // The slot in which every voxel meets itself comes first: it writes all sums, so that they need no clearing.
+    // This slot comes first: it writes all sums, so that they need no clearing.
     const int64_t identity = term.map ? term.map->identity_slot : 0;
     if (identity >= 0) {
-      for (int64_t i = 0; i < rows; ++i) {
-        input_of_pair[i] = x + (order ? order[first + i] : first + i) * term.x_stride;
-        sum_of_pair[i] = sums + i * padded;
-      }
-      run(term, weight_slot(term, identity), rows, fresh);
+      run(term, identity, rows, own_rows, own_outputs, fresh, stream);
       fresh = false;
     }
     if (!term.map) continue;
-    if (fresh) std::memset(sums, 0, static_cast<size_t>(rows * padded) * sizeof(T));
+    const bool writes_all = fresh && term.map->once;  // every sum exactly once
+    if (fresh && !writes_all) std::memset(sums, 0, static_cast<size_t>(rows * padded) * sizeof(T));
     fresh = false;
     const Block& block = term.map->blocks[block_number];
     for (int32_t slot = 0; slot < term.map->slots; ++slot) {
-      const int32_t begin = block.slot_start[slot], pairs = block.slot_start[slot + 1] - begin;
-      if (slot == identity || pairs == 0) continue;
-      for (int32_t pair = 0; pair < pairs; ++pair) {
-        input_of_pair[pair] = x + block.in_rows[begin + pair] * term.x_stride;
-        sum_of_pair[pair] = sums + block.outputs[begin + pair] * padded;
-      }
-      run(term, weight_slot(term, slot), pairs, false);
+      const int32_t begin = block.slot_start[slot], count = block.slot_start[slot + 1] - begin;
+      if (slot == identity || count == 0) continue;
+      run(term, slot, count, block.in_rows.get() + begin, block.outputs.get() + begin, writes_all, stream);
     }
   }
   if (fresh) std::memset(sums, 0, static_cast<size_t>(rows * padded) * sizeof(T));
-  for (int64_t i = 0; i < rows; ++i) {
-    write_row<S>(problem, order ? order[first + i] : first + i, sums + i * padded, problem.bias, sums + rows * padded);
-  }
+  write_block<S>(problem, order, first, rows, padded, sums, workspace);
 }
 
 // ---- gradient of the weight ----------------------------------------------------------------------------------------
+
+constexpr int64_t AHEAD = 6;         // pairs that are fetched ahead
+constexpr int64_t PAIRS_A_PASS = 96;  // their rows have to stay in the first-level cache
 
 // sum[m][n] += sum over pairs of x[pair][m] * grad[pair][n].
 template <class T, int M, int N>
@@ -434,6 +612,9 @@ struct OuterTile {
     for (int64_t pair = 0; pair < pairs; ++pair) {
       const T* row = x[pair] + channel;
       const T* other = grad[pair] + column;
+      // The lists have AHEAD entries to spare.
+      __builtin_prefetch(x[pair + AHEAD] + channel);
+      (__builtin_prefetch(grad[pair + AHEAD] + column + J * W), ...);
       V value[N];
       ((value[J] = load<V>(other + J * W)), ...);
       (
@@ -479,13 +660,24 @@ void outer_panel(int64_t pairs, const T* const* x, int64_t begin, int64_t end, c
 }
 
 template <class T>
+void outer_panel(int vectors, int64_t pairs, const T* const* x, int64_t begin, int64_t end, const T* const* grad,
+                 int64_t column, T* sums, int64_t sum_row) {
+  if constexpr (MAX_VECTORS == 4) {
+    if (vectors == 4) return outer_panel<T, 4>(pairs, x, begin, end, grad, column, sums, sum_row);
+    if (vectors == 3) return outer_panel<T, 3>(pairs, x, begin, end, grad, column, sums, sum_row);
+  }
+  if (vectors == 2) return outer_panel<T, 2>(pairs, x, begin, end, grad, column, sums, sum_row);
+  outer_panel<T, 1>(pairs, x, begin, end, grad, column, sums, sum_row);
+}
+
+template <class T>
 void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t last_block, int64_t row_begin,
                      int64_t row_end, void* sum, Workspace& workspace) {
   constexpr int W = Simd<T>::W;
   const LartpcMap& map = *problem.map;
   const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W;
-  const T** x = workspace.get<const T*>(INPUTS, BLOCK_ROWS);
-  const T** grad = workspace.get<const T*>(POINTERS, BLOCK_ROWS);
+  const T** x = workspace.get<const T*>(ROWS, BLOCK_ROWS + AHEAD);
+  const T** grad = workspace.get<const T*>(POINTERS, BLOCK_ROWS + AHEAD);
   for (int64_t b = first_block; b < last_block; ++b) {
     const int64_t rows = map.num_outputs(b), first = map.first_output(b);
     const T* gradients = static_cast<const T*>(problem.grad);
@@ -505,17 +697,18 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
         x[pair] = static_cast<const T*>(problem.x) + block.in_rows[begin + pair] * problem.x_stride;
         grad[pair] = copy ? copy + output * padded : gradients + map.out_row(first + output) * problem.grad_stride;
       }
+      for (int64_t spare = 0; spare < AHEAD; ++spare) {
+        x[pairs + spare] = x[pairs - 1];
+        grad[pairs + spare] = grad[pairs - 1];
+      }
       T* sums = static_cast<T*>(sum) + slot * problem.cin * padded;
-      for (int64_t vector = 0; vector < vectors;) {
-        const int panel = next_panel(vectors - vector);
-        const int64_t column = vector * W;
-        if constexpr (MAX_VECTORS == 4) {
-          if (panel == 4) outer_panel<T, 4>(pairs, x, row_begin, row_end, grad, column, sums, padded);
-          if (panel == 3) outer_panel<T, 3>(pairs, x, row_begin, row_end, grad, column, sums, padded);
+      for (int64_t pass = 0; pass < pairs; pass += PAIRS_A_PASS) {
+        const int64_t count = pairs - pass < PAIRS_A_PASS ? pairs - pass : PAIRS_A_PASS;
+        for (int64_t vector = 0; vector < vectors;) {
+          const int panel = next_panel(vectors - vector);
+          outer_panel<T>(panel, count, x + pass, row_begin, row_end, grad + pass, vector * W, sums, padded);
+          vector += panel;
         }
-        if (panel == 2) outer_panel<T, 2>(pairs, x, row_begin, row_end, grad, column, sums, padded);
-        if (panel == 1) outer_panel<T, 1>(pairs, x, row_begin, row_end, grad, column, sums, padded);
-        vector += panel;
       }
     }
   }

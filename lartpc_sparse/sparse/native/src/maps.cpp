@@ -33,16 +33,18 @@ struct Runs {
   int32_t slots() const { return static_cast<int32_t>(first.size()) * length; }
 };
 
+constexpr int64_t ROOM = BLOCK_ROWS + 1;  // of a list while it is built: one entry may be written that does not count
+
 // Lists of one block while it is built: room for every output in every slot.
 struct Scratch {
   std::vector<int32_t> in_rows;
   std::vector<uint16_t> outputs;
   std::vector<int32_t> count;
 
-  explicit Scratch(int32_t slots) : in_rows(slots * BLOCK_ROWS), outputs(slots * BLOCK_ROWS), count(slots) {}
+  explicit Scratch(int32_t slots) : in_rows(slots * ROOM), outputs(slots * ROOM), count(slots) {}
 };
 
-Block pack_block(const Scratch& scratch, int32_t slots) {
+Block pack_block(const Scratch& scratch, int32_t slots, const int32_t* row_of_rank) {
   Block block;
   block.slot_start.reset(new int32_t[slots + 1]);
   int32_t sum = 0;
@@ -51,11 +53,17 @@ Block pack_block(const Scratch& scratch, int32_t slots) {
     sum += scratch.count[slot];
   }
   block.slot_start[slots] = sum;
-  block.in_rows.reset(new int32_t[sum]);
-  block.outputs.reset(new uint16_t[sum]);
+  block.in_rows.reset(new int32_t[sum + SPARE]);
+  block.outputs.reset(new uint16_t[sum + SPARE]);
+  std::fill_n(block.in_rows.get() + sum, SPARE, 0);
+  std::fill_n(block.outputs.get() + sum, SPARE, uint16_t{0});
   for (int32_t slot = 0; slot < slots; ++slot) {
-    const int64_t from = slot * BLOCK_ROWS;
-    std::copy_n(&scratch.in_rows[from], scratch.count[slot], block.in_rows.get() + block.slot_start[slot]);
+    const int64_t from = slot * ROOM;
+    int32_t* rows = block.in_rows.get() + block.slot_start[slot];
+    std::copy_n(&scratch.in_rows[from], scratch.count[slot], rows);
+    if (row_of_rank) {
+      for (int32_t pair = 0; pair < scratch.count[slot]; ++pair) rows[pair] = row_of_rank[rows[pair]];
+    }
     std::copy_n(&scratch.outputs[from], scratch.count[slot], block.outputs.get() + block.slot_start[slot]);
   }
   return block;
@@ -81,21 +89,25 @@ void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const Lar
       for (size_t run = 0; run < runs.first.size(); ++run) {
         const int64_t shift = runs.first[run];
         int64_t position = std::lower_bound(keys, keys + num_keys, target[0] + shift) - keys;
+        int32_t* count = &scratch.count[run * runs.length];
+        int32_t* in_rows = &scratch.in_rows[run * runs.length * ROOM];
+        uint16_t* found_outputs = &scratch.outputs[run * runs.length * ROOM];
         for (int64_t output = 0; output < outputs; ++output) {
           const int64_t wanted = target[output] + shift;
           while (keys[position] < wanted) ++position;
           int64_t found = position;
+          // Written whether found or not, and counted only when found: no branch to mispredict.
           for (int32_t step = 0; step < runs.length; ++step) {
-            if (keys[found] != wanted + step) continue;
-            const int64_t slot = static_cast<int64_t>(run) * runs.length + step;
-            const int64_t to = slot * BLOCK_ROWS + scratch.count[slot]++;
-            scratch.in_rows[to] = row_of_rank ? row_of_rank[found] : static_cast<int32_t>(found);
-            scratch.outputs[to] = static_cast<uint16_t>(output);
-            ++found;
+            const int64_t to = step * ROOM + count[step];
+            in_rows[to] = static_cast<int32_t>(found);
+            found_outputs[to] = static_cast<uint16_t>(output);
+            const int32_t hit = keys[found] == wanted + step;
+            count[step] += hit;
+            found += hit;
           }
         }
       }
-      map.blocks[b] = pack_block(scratch, map.slots);
+      map.blocks[b] = pack_block(scratch, map.slots, row_of_rank);
     }
   });
 }
@@ -113,8 +125,9 @@ void bucket_pairs(LartpcMap& map, const Visit& visit) {
   visit([&](int32_t slot, int64_t, int64_t output) { ++map.blocks[output / BLOCK_ROWS].slot_start[slot + 1]; });
   for (Block& block : map.blocks) {
     for (int32_t slot = 0; slot < slots; ++slot) block.slot_start[slot + 1] += block.slot_start[slot];
-    block.in_rows.reset(new int32_t[block.slot_start[slots]]);
-    block.outputs.reset(new uint16_t[block.slot_start[slots]]);
+    const int32_t sum = block.slot_start[slots];
+    block.in_rows.reset(new int32_t[sum + SPARE]());
+    block.outputs.reset(new uint16_t[sum + SPARE]());
   }
   std::vector<int32_t> next(blocks * slots);
   for (int64_t b = 0; b < blocks; ++b) std::copy_n(map.blocks[b].slot_start.get(), slots, &next[b * slots]);
@@ -124,6 +137,21 @@ void bucket_pairs(LartpcMap& map, const Visit& visit) {
     block.in_rows[to] = static_cast<int32_t>(in_row);
     block.outputs[to] = static_cast<uint16_t>(output % BLOCK_ROWS);
   });
+}
+
+// Whether every output is in exactly one pair.
+bool covers_once(const LartpcMap& map) {
+  for (size_t b = 0; b < map.blocks.size(); ++b) {
+    const Block& block = map.blocks[b];
+    const int64_t outputs = map.num_outputs(static_cast<int64_t>(b));
+    if (block.slot_start[map.slots] != outputs) return false;
+    std::vector<bool> seen(outputs);
+    for (int64_t pair = 0; pair < outputs; ++pair) {
+      if (seen[block.outputs[pair]]) return false;
+      seen[block.outputs[pair]] = true;
+    }
+  }
+  return true;
 }
 
 std::vector<int32_t> inverse(const RowOrder& order, int64_t n) {
@@ -205,6 +233,7 @@ std::unique_ptr<LartpcMap> transpose(const LartpcMap& original) {
       }
     }
   });
+  map->once = covers_once(*map);
   return map;
 }
 

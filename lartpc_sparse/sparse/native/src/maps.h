@@ -14,6 +14,9 @@ namespace lartpc {
 // block and the rows it reads stay in the second-level cache.
 constexpr int64_t BLOCK_ROWS = 512;
 
+// Entries after the end of a list of pairs that may be read: the kernels fetch rows ahead.
+constexpr int64_t SPARE = 16;
+
 // Pairs of one block, slot after slot; within a slot by rising output.
 struct Block {
   std::unique_ptr<int32_t[]> in_rows;    // row of the input
@@ -28,6 +31,7 @@ struct LartpcMap {
   int64_t num_out = 0;
   int32_t slots = 0;
   int32_t identity_slot = -1;  // slot of the pairs (n, n) for every n
+  bool once = false;            // every output is in exactly one pair
   lartpc::RowOrder in_order;   // row of the n-th input; null when n itself
   lartpc::RowOrder out_order;  // row of the n-th output
   std::vector<lartpc::Block> blocks;
