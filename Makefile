@@ -31,11 +31,11 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check format clean
+.PHONY: help env demo test minkowski bench bench-peers check format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | while IFS='#' read -r name text; do \
-		printf '%-16s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | while IFS='#' read -r name text; do \
+		printf '%-18s %s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make the virtual environment and install the package with its development tools
 
@@ -44,6 +44,18 @@ demo: $(STAMP) ## run the demonstration chain on the packaged sample
 
 test: $(STAMP) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests
+
+minkowski: $(STAMP) ## build MinkowskiEngine from PyPI's source package and run the contract tests on it
+	scripts/install_minkowski.sh $(BIN)/python
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/sparse/test_minkowski_engine.py \
+		tests/sparse/test_minkowski_package.py tests/backbone/test_from_minkowski.py
+
+bench: $(STAMP) ## measure the engines side by side with other packages; make bench BENCH=--help lists options
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: $(STAMP) ## install spconv (CPU wheel) for the benchmark; `make minkowski` installs the other peer
+	@$(PIP) install spconv==2.3.8 || { echo "error: spconv could not be installed, see pip's lines above; its" \
+		"wheels are for CPython 3.11 to 3.13" >&2; exit 1; }
 
 check: $(STAMP) ## lint, format, types and the order of imports: what CI checks
 	$(BIN)/ruff check .

@@ -9,16 +9,16 @@ decoder pass a last normalisation and activation.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
 from lartpc_sparse.backbone.base import Backbone, BackboneConfig
 from lartpc_sparse.backbone.blocks import ActivationName, Block, BlockStyle, NormName, PlainBlock, ResidualBlock
-from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, can_fuse
+from lartpc_sparse.backbone.fused_forms import FusedForms
 from lartpc_sparse.sparse import SparseTensor, StridedConv, SubmanifoldConv, TransposedConv, concatenate
 from lartpc_sparse.sparse.fusion import is_fusing
 
@@ -116,7 +116,12 @@ class _Decoder(nn.Module):
 
 
 class UResNet(Backbone):
-    """One encoder and one decoder a stream (or one for all); see the module's docstring."""
+    """One encoder and one decoder a stream (or one for all); see the module's docstring.
+
+    Attributes:
+        fuse_inference: in evaluation without gradients, engines that can fuse run whole blocks in one pass; module
+            hooks inside the backbone are not called then.
+    """
 
     def __init__(self, config: UResNetConfig, *, in_channels: int, dim: int, streams: Sequence[str]) -> None:
         super().__init__()
@@ -128,39 +133,44 @@ class UResNet(Backbone):
         self.encoder = _Encoder(config, in_channels, style, block)
         names = ("shared",) if self.shared else self.streams
         self.fuse_inference = True
-        self._fused: tuple[FusedEncoder, dict[str, FusedDecoder]] | None = None
+        self._fused = FusedForms()
         self.decoders = nn.ModuleDict({_module_name(name): _Decoder(config, style, block) for name in names})
+
+    def train(self, mode: bool = True) -> UResNet:
+        """As in torch; what was prepared for inference is made anew."""
+        self._fused.clear()
+        super().train(mode)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UResNet:
+        self._fused.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._fused.clear()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def decoder_of(self, stream: str) -> _Decoder:
+        """The decoder of a stream."""
+        decoder = self.decoders["shared" if self.shared else _module_name(stream)]
+        assert isinstance(decoder, _Decoder)
+        return decoder
 
     def forward(self, x: SparseTensor, streams: Sequence[str] | None = None) -> Mapping[str, SparseTensor]:
         """See `Backbone.forward`."""
         wanted = self.streams if streams is None else tuple(streams)
-        if self.fuse_inference and can_fuse(self, x.plan.engine, x.feats):
-            return self._fused_forward(x, wanted)
+        engine = x.plan.engine
+        if self.fuse_inference and not self.training and not torch.is_grad_enabled() and is_fusing(engine):
+            device = x.feats.device.type
+            autocast = torch.is_autocast_enabled(device)
+            fused = self._fused.get(self, engine, torch.get_autocast_dtype(device) if autocast else x.feats.dtype, wanted)
+            if fused is not None:
+                return fused.run(x)
         levels = self.encoder(x)
         if self.shared:
             return dict.fromkeys(wanted, self.decoders["shared"](levels))
-        return {name: self.decoders[_module_name(name)](levels) for name in wanted}
-
-    def _fused_forward(self, x: SparseTensor, wanted: Sequence[str]) -> Mapping[str, SparseTensor]:
-        engine = x.plan.engine
-        assert is_fusing(engine)
-        if torch.is_autocast_enabled(x.feats.device.type):
-            x = x.replace(x.feats.to(torch.get_autocast_dtype(x.feats.device.type)))
-        names = ["shared"] if self.shared else [_module_name(name) for name in wanted]
-        if self._fused is None:
-            encoder, decoders = self.encoder, self.decoders
-            self._fused = (
-                FusedEncoder(encoder.stem, list(encoder.blocks), list(encoder.down)),
-                {name: FusedDecoder(list(one.up), list(one.blocks), one.final) for name, one in decoders.items()},
-            )
-        fused_encoder, all_decoders = self._fused
-        fused_decoders = [all_decoders[name] for name in names]
-        levels = fused_encoder.run(engine, x, fused_decoders)
-        results = [
-            x.replace(decoder.run(engine, [(raw, normalised[number]) for raw, normalised in levels]))
-            for number, decoder in enumerate(fused_decoders)
-        ]
-        return dict.fromkeys(wanted, results[0]) if self.shared else dict(zip(wanted, results, strict=True))
+        return {name: self.decoder_of(name)(levels) for name in wanted}
 
 
 def _module_name(stream: str) -> str:

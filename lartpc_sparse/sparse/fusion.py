@@ -1,9 +1,9 @@
 """Convolutions with what stands around them in one pass: several inputs, bias, residual, folded norm, activation.
 
-    sum[q] = sum over terms, pairs (p, q, k) of feats[p] @ weight[k] + bias + residual[q]
+    sum[q] = sum over inputs i and pairs (p, q, k) of map i of input_i[p] @ weight_i[k] + bias + residual[q]
     result = activation(scale * sum[q] + shift), once for every epilogue
 
-Engines that can do it offer `fused`; `is_fusing` asks for it.
+Engines that can do it offer `prepare`; `is_fusing` asks for it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lartpc_sparse.sparse.engines.base import Engine
 from lartpc_sparse.sparse.kernel_map import KernelMap
 
-__all__ = ["Epilogue", "FusingEngine", "Term", "is_fusing"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of a convolution; without a map, a linear layer on every voxel.
-
-    Attributes:
-        feats: (num_in, C_in).
-        weight: (K, C_in, C_out), or (C_in, C_out) without a map.
-    """
-
-    feats: Float[Tensor, "num_in C_in"]
-    weight: Float[Tensor, "*K C_in C_out"]
-    kernel_map: KernelMap | None = None
+__all__ = ["Epilogue", "FusedConvolution", "FusingEngine", "is_fusing"]
 
 
 @dataclass(frozen=True)
@@ -52,19 +39,34 @@ class Epilogue:
 
 
 @runtime_checkable
-class FusingEngine(Engine, Protocol):
-    """An engine with fused convolutions; no gradients."""
+class FusedConvolution(Protocol):
+    """A convolution made by `FusingEngine.prepare`; no gradients."""
 
-    def fused(
+    def __call__(
         self,
-        terms: Sequence[Term],
+        inputs: Sequence[Float[Tensor, "num_in C_in"]],
+        maps: Sequence[KernelMap | None],
         num_out: int,
-        epilogues: Sequence[Epilogue],
-        *,
-        bias: Float[Tensor, " C_out"] | None = None,
         residual: Float[Tensor, "num_out C_out"] | None = None,
     ) -> list[Tensor]:
-        """One (num_out, C_out) result for every epilogue; all maps lead to the same voxels."""
+        """One (num_out, C_out) result for every epilogue; maps lead to the same voxels, None is voxel to voxel."""
+
+
+@runtime_checkable
+class FusingEngine(Engine, Protocol):
+    """An engine with fused convolutions."""
+
+    def prepare(
+        self,
+        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
+        epilogues: Sequence[Epilogue],
+        bias: Float[Tensor, " C_out"] | None,
+        dtype: torch.dtype,
+    ) -> FusedConvolution:
+        """A fused convolution of one input for every weight: (K, C_in, C_out), or (C_in, C_out) voxel by voxel.
+
+        The weights are read, and converted to `dtype`, now; later changes need not have an effect.
+        """
 
 
 def is_fusing(engine: Engine) -> TypeGuard[FusingEngine]:

@@ -14,11 +14,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lartpc_sparse.sparse.fusion import Epilogue, Term
+from lartpc_sparse.sparse.fusion import Epilogue
 from lartpc_sparse.sparse.kernel_map import KernelMap, check_reach, check_submanifold
 from lartpc_sparse.sparse.level import Level
 from lartpc_sparse.sparse.native.handles import BlockedMap, sorted_level
-from lartpc_sparse.sparse.native.kernels import convolve, transpose_weight, weight_gradient
+from lartpc_sparse.sparse.native.kernels import (
+    PreparedConvolution,
+    convolve,
+    transpose_weight,
+    weight_gradient,
+)
 from lartpc_sparse.sparse.native.library import missing_reason
 
 __all__ = ["CpuEngine", "reason_unavailable"]
@@ -65,22 +70,15 @@ class CpuEngine:
         result: Tensor = _Convolution.apply(feats, weight, kernel_map)  # type: ignore[no-untyped-call]
         return result
 
-    def fused(
+    def prepare(
         self,
-        terms: Sequence[Term],
-        num_out: int,
+        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
         epilogues: Sequence[Epilogue],
-        *,
-        bias: Float[Tensor, " C_out"] | None = None,
-        residual: Float[Tensor, "num_out C_out"] | None = None,
-    ) -> list[Tensor]:
-        """See `FusingEngine.fused`."""
-        return convolve(terms, num_out, epilogues, bias=bias, residual=residual)
-
-
-def _apply(feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-    (out,) = convolve([Term(feats, weight, kernel_map)], kernel_map.num_out, [Epilogue()])
-    return out
+        bias: Float[Tensor, " C_out"] | None,
+        dtype: torch.dtype,
+    ) -> PreparedConvolution:
+        """See `FusingEngine.prepare`."""
+        return PreparedConvolution(weights, epilogues, bias, dtype)
 
 
 class _Convolution(torch.autograd.Function):
@@ -88,7 +86,7 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.save_for_backward(feats, weight)
         ctx.kernel_map = kernel_map
-        return _apply(feats, weight, kernel_map)
+        return convolve(feats, weight, kernel_map)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -97,7 +95,7 @@ class _Convolution(torch.autograd.Function):
         kernel_map: KernelMap = ctx.kernel_map
         grad_feats = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_feats = _apply(grad_out, transpose_weight(weight), kernel_map.transposed)
+            grad_feats = convolve(grad_out, transpose_weight(weight), kernel_map.transposed)
         if ctx.needs_input_grad[1]:
             grad_weight = weight_gradient(feats, grad_out, kernel_map)
         return grad_feats, grad_weight, None

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from lartpc_sparse.sparse.fusion import Epilogue, Term
+from lartpc_sparse.sparse.fusion import Epilogue
 from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.native.handles import BlockedMap, BlockedMapHandle
 from lartpc_sparse.sparse.native.library import OutputRecord, TermRecord, library
 
-__all__ = ["convolve", "pack_weight", "transpose_weight", "weight_gradient"]
+__all__ = ["PreparedConvolution", "convolve", "pack_weight", "transpose_weight", "weight_gradient"]
 
 _DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
 _ACTIVATIONS = {None: 0, "leaky_relu": 1, "elu": 2, "gelu": 3}
-
-
-_PACKED: MutableMapping[Tensor, tuple[tuple[int, int], Tensor]] = WeakTensorKeyDictionary()
 
 
 def _check(status: int) -> None:
@@ -43,87 +39,96 @@ def _native(kernel_map: KernelMap) -> tuple[BlockedMapHandle, bool]:
     return kernel_map.derived("cpu", BlockedMapHandle.from_pairs), False
 
 
-def _computed_in(dtype: torch.dtype) -> torch.dtype:
-    # Half precision has no kernel of its own: it is computed in float32 and rounded at the end.
-    return dtype if dtype in _DTYPES else torch.float32
+class PreparedConvolution:
+    """A fused convolution with its weights in place: see `FusingEngine.prepare`."""
+
+    def __init__(
+        self,
+        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
+        epilogues: Sequence[Epilogue],
+        bias: Float[Tensor, " C_out"] | None,
+        dtype: torch.dtype,
+    ) -> None:
+        self.asked = dtype
+        # Half precision has no kernel of its own: it is computed in float32 and rounded at the end.
+        self.dtype = dtype if dtype in _DTYPES else torch.float32
+        self.out_channels = weights[0].shape[-1]
+        self._terms = (TermRecord * len(weights))()
+        self._outputs = (OutputRecord * len(epilogues))()
+        self._bias = None if bias is None else bias.to(torch.float32).contiguous()
+        self._kept: list[Tensor] = []  # what the records point to
+        for term, weight in zip(self._terms, weights, strict=True):
+            self._set_weight(term, weight)
+        for output, epilogue in zip(self._outputs, epilogues, strict=True):
+            factors = [None if f is None else f.to(torch.float32).contiguous() for f in (epilogue.scale, epilogue.shift)]
+            self._kept += [factor for factor in factors if factor is not None]
+            output.scale, output.shift = map(_address, factors)
+            output.y_stride = self.out_channels
+            output.activation, output.slope = _ACTIVATIONS[epilogue.activation], epilogue.slope
+
+    def _set_weight(self, term: TermRecord, weight: Tensor) -> None:
+        term.cin = weight.shape[-2]
+        if self.dtype == torch.bfloat16:
+            weight = pack_weight(weight)
+        else:
+            weight = weight.to(self.dtype)
+            if weight.stride(-1) != 1:
+                weight = weight.contiguous()
+        term.w, term.w_row = weight.data_ptr(), weight.stride(-2)
+        term.w_slot = weight.stride(0) if weight.ndim == 3 else 0
+        self._kept.append(weight)
+
+    def __call__(
+        self,
+        inputs: Sequence[Float[Tensor, "num_in C_in"]],
+        maps: Sequence[KernelMap | None],
+        num_out: int,
+        residual: Float[Tensor, "num_out C_out"] | None = None,
+    ) -> list[Tensor]:
+        """See `FusedConvolution`.
+
+        Raises:
+            RuntimeError: the maps do not fit together.
+        """
+        dtype, channels = self.dtype, self.out_channels
+        alive = []  # what the library reads must outlive the call
+        for term, feats, kernel_map in zip(self._terms, inputs, maps, strict=True):
+            feats = _rows(feats.to(dtype))
+            alive.append(feats)
+            term.x, term.x_stride = feats.data_ptr(), feats.stride(0)
+            term.map = None
+            if kernel_map is not None:
+                handle, term.reversed = _native(kernel_map)
+                term.map = handle.pointer
+        residual = None if residual is None else _rows(residual.to(dtype))
+        results = [torch.empty((num_out, channels), dtype=dtype) for _ in self._outputs]
+        for output, result in zip(self._outputs, results, strict=True):
+            output.y = result.data_ptr()
+        if num_out and channels:
+            _check(
+                library().convolve(
+                    _DTYPES[dtype],
+                    self._terms,
+                    len(self._terms),
+                    num_out,
+                    channels,
+                    _address(self._bias),
+                    _address(residual),
+                    0 if residual is None else residual.stride(0),
+                    self._outputs,
+                    len(results),
+                    torch.get_num_threads(),
+                )
+            )
+        del alive
+        return results if dtype == self.asked else [result.to(self.asked) for result in results]
 
 
 def convolve(
-    terms: Sequence[Term],
-    num_out: int,
-    epilogues: Sequence[Epilogue],
-    *,
-    bias: Float[Tensor, " C_out"] | None = None,
-    residual: Float[Tensor, "num_out C_out"] | None = None,
-) -> list[Tensor]:
-    """sum = sum of the terms + bias + residual; one (num_out, C_out) tensor for every epilogue.
-
-    All maps must lead to the same voxels.
-
-    Raises:
-        RuntimeError: the maps do not fit together.
-    """
-    asked = terms[0].feats.dtype
-    dtype = _computed_in(asked)
-    c_out = terms[0].weight.shape[-1]
-    alive: list[object] = []  # what the library reads must outlive the call
-    records = []
-    for term in terms:
-        feats = _rows(term.feats.to(dtype))
-        c_in = feats.shape[1]
-        if dtype == torch.bfloat16:
-            weight = packed_weight(term.weight)
-            w_row = weight.shape[2]
-            w_slot = weight.shape[1] * w_row
-        else:
-            weight = term.weight.to(dtype)
-            if weight.stride(-1) != 1:
-                weight = weight.contiguous()
-            w_row = weight.stride(-2)
-            w_slot = weight.stride(0) if weight.ndim == 3 else 0
-        handle, is_reversed = (None, False) if term.kernel_map is None else _native(term.kernel_map)
-        alive += [feats, weight, handle]
-        pointer = None if handle is None else handle.pointer
-        records.append(
-            TermRecord(
-                feats.data_ptr(), feats.stride(0), c_in, weight.data_ptr(), w_slot, w_row, pointer, is_reversed
-            )
-        )
-    results, outputs = [], []
-    for epilogue in epilogues:
-        result = torch.empty((num_out, c_out), dtype=dtype)
-        results.append(result)
-        outputs.append(
-            OutputRecord(
-                result.data_ptr(),
-                c_out,
-                _address(epilogue.scale),
-                _address(epilogue.shift),
-                _ACTIVATIONS[epilogue.activation],
-                epilogue.slope,
-            )
-        )
-    if bias is not None:
-        bias = bias.to(torch.float32).contiguous()
-    residual = None if residual is None else _rows(residual.to(dtype))
-    if num_out and c_out:
-        _check(
-            library().convolve(
-                _DTYPES[dtype],
-                (TermRecord * len(records))(*records),
-                len(records),
-                num_out,
-                c_out,
-                _address(bias),
-                _address(residual),
-                0 if residual is None else residual.stride(0),
-                (OutputRecord * len(outputs))(*outputs),
-                len(outputs),
-                torch.get_num_threads(),
-            )
-        )
-    del alive
-    return results if dtype == asked else [result.to(asked) for result in results]
+    feats: Float[Tensor, "num_in C_in"], weight: Float[Tensor, "K C_in C_out"], kernel_map: KernelMap
+) -> Float[Tensor, "num_out C_out"]:
+    """One convolution, nothing fused."""
+    return PreparedConvolution([weight], [Epilogue()], None, feats.dtype)([feats], [kernel_map], kernel_map.num_out)[0]
 
 
 def weight_gradient(
@@ -166,18 +171,6 @@ def transpose_weight(weight: Float[Tensor, "K C_in C_out"]) -> Float[Tensor, "K 
         )
     )
     return out
-
-
-def packed_weight(weight: Float[Tensor, "*K C_in C_out"]) -> Tensor:
-    """`pack_weight`, kept for as long as the weight lives unchanged: inference packs every weight once."""
-    if torch.is_grad_enabled() or weight.is_inference():
-        return pack_weight(weight)
-    state = (weight.data_ptr(), weight._version)
-    kept = _PACKED.get(weight)
-    if kept is None or kept[0] != state:
-        kept = (state, pack_weight(weight))
-        _PACKED[weight] = kept
-    return kept[1]
 
 
 def pack_weight(weight: Float[Tensor, "*K C_in C_out"]) -> Tensor:

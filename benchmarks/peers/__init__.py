@@ -1,0 +1,1 @@
+"""The same network in the modules of other packages, with our weights."""
