@@ -124,6 +124,7 @@ std::vector<ColumnRange> cut_columns(const Convolution& problem, int32_t dtype, 
 // The gradient is summed in parts that depend on the problem alone, so that its bits do not depend on the threads:
 // segments of blocks, and for wide weights also ranges of weight rows.
 struct Partition {
+  static constexpr int64_t RANGE = 24;  // weight rows: whole tiles of any width
   int64_t segments, ranges;
 
   Partition(const WeightGradient& problem, int64_t padded) {
@@ -131,7 +132,7 @@ struct Partition {
     const int64_t blocks = static_cast<int64_t>(problem.map->blocks.size());
     const int64_t size = problem.map->slots * problem.cin * padded;
     segments = std::max<int64_t>(1, std::min({TASKS, blocks / 4, LARGEST_SUM / std::max<int64_t>(size, 1)}));
-    ranges = std::max<int64_t>(1, std::min(TASKS / segments, problem.cin / 24));
+    ranges = std::max<int64_t>(1, std::min(TASKS / segments, problem.cin / RANGE));
   }
 };
 
@@ -145,7 +146,7 @@ void weight_gradient(const WeightGradient& problem, int dtype, T* result, int th
   const bool direct = parts.segments == 1 && padded == problem.cout;
   std::unique_ptr<T[]> memory(direct ? nullptr : new T[parts.segments * size]);
   T* sums = direct ? result : memory.get();
-  const int64_t range = round_up((problem.cin + parts.ranges - 1) / parts.ranges, 12);
+  const int64_t range = parts.ranges > 1 ? Partition::RANGE : problem.cin;
   const int64_t ranges = (problem.cin + range - 1) / range;
   parallel_for(parts.segments * ranges, threads, [&](int64_t task, int) {
     const int64_t segment = task / ranges, begin = task % ranges * range;

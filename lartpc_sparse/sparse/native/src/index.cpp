@@ -43,7 +43,21 @@ void radix_sort(std::vector<int64_t>& keys, std::vector<int32_t>* rows) {
   }
 }
 
-int64_t floor_divide(int64_t value, int64_t by) { return value >= 0 ? value / by : -((by - 1 - value) / by); }
+// Division by a step, rounded down: a shift where the step is a power of two.
+struct FloorDivision {
+  int64_t by;
+  int shift = -1;
+
+  explicit FloorDivision(int64_t by_) : by(by_) {
+    for (int bit = 0; bit < 31; ++bit) {
+      if (by == int64_t{1} << bit) shift = bit;
+    }
+  }
+  int64_t operator()(int64_t value) const {
+    if (shift >= 0) return value >> shift;
+    return value >= 0 ? value / by : -((by - 1 - value) / by);
+  }
+};
 
 }  // namespace
 
@@ -86,11 +100,13 @@ std::unique_ptr<LartpcIndex> coarsen(const LartpcIndex& fine, const int32_t* ste
   const KeyLayout& layout = fine.layout;
   std::vector<int64_t> keys;
   keys.reserve(fine.size() / 2 + 1);
+  std::vector<FloorDivision> divide;
+  for (int axis = 0; axis < layout.dim; ++axis) divide.emplace_back(step[axis]);
   for (int64_t rank = 0; rank < fine.size(); ++rank) {
     int32_t coord[MAX_DIM];
     layout.unpack(fine.keys[rank], coord);
     for (int axis = 0; axis < layout.dim; ++axis) {
-      coord[axis] = static_cast<int32_t>(floor_divide(coord[axis], step[axis]));
+      coord[axis] = static_cast<int32_t>(divide[axis](coord[axis]));
     }
     const int64_t key = layout.key(layout.event(fine.keys[rank]), coord);
     if (keys.empty() || keys.back() != key) keys.push_back(key);

@@ -44,7 +44,7 @@ class Workspace {
  private:
   void* room(int drawer, size_t bytes);
 
-  std::vector<char> drawers_[5];
+  std::vector<char> drawers_[6];
 };
 
 struct Kernels {

@@ -80,27 +80,14 @@ LARTPC_INLINE void store(T* to, V value) {
 
 // ---- tiles: M pairs by N vectors of output channels ----------------------------------------------------------------
 
-// The pairs of a slot. Both lists go on for SPARE valid entries, so that a tile may fetch the rows of the next one.
+// The pairs of a slot, as the rows to read and the sums to add to.
 template <class S>
 struct Pairs {
-  using T = typename Format<S>::Sum;
-  const int32_t* in_rows;
-  const uint16_t* outputs;
-  const S* x;
-  int64_t x_stride;
-  T* sums;
-  int64_t sum_stride;
+  const S* const* inputs;
+  typename Format<S>::Sum* const* outputs;
 
-  Pairs from(int64_t pair) const { return {in_rows + pair, outputs + pair, x, x_stride, sums, sum_stride}; }
-  LARTPC_INLINE const S* input(size_t pair) const { return x + in_rows[pair] * x_stride; }
-  LARTPC_INLINE T* output(size_t pair) const { return sums + outputs[pair] * sum_stride; }
+  Pairs from(int64_t pair) const { return {inputs + pair, outputs + pair}; }
 };
-
-template <class S, int M, bool FIRST, size_t... R>
-LARTPC_INLINE void fetch_next(const Pairs<S>& pairs, std::index_sequence<R...>) {
-  (__builtin_prefetch(pairs.input(M + R)), ...);
-  (__builtin_prefetch(reinterpret_cast<const char*>(pairs.input(M + R)) + 64), ...);
-}
 
 // sums[m][n] (+)= sum over c of x[m][c] * w[c][n], for one full-precision format.
 template <class T, int M, int N, bool FIRST>
@@ -109,21 +96,20 @@ struct Tile {
   static constexpr int W = Simd<T>::W;
 
   template <size_t... I, size_t... J, size_t... R>
-  static LARTPC_INLINE void run(const Pairs<T>& pairs, const T* w, int64_t w_row, int64_t channels,
-                                std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...> each) {
+  static LARTPC_INLINE void run(Pairs<T> pairs, int64_t column, const T* w, int64_t w_row, int64_t channels,
+                                std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...>) {
     V sum[M * N];
     T* out[M];
-    ((out[R] = pairs.output(R)), ...);
+    ((out[R] = pairs.outputs[R] + column), ...);
     if constexpr (FIRST) {
       ((sum[I] = V{}), ...);
     } else {
       ((sum[I] = load<V>(out[I / N] + (I % N) * W)), ...);
     }
     const T* row[M];
-    ((row[R] = pairs.input(R) + channels), ...);
-    fetch_next<T, M, FIRST>(pairs, each);
-#pragma GCC unroll 2
-    for (int64_t c = -channels; c < 0; ++c) {
+    ((row[R] = pairs.inputs[R]), ...);
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < channels; ++c) {
       V weight[N];
       ((weight[J] = load<V>(w + J * W)), ...);
       w += w_row;
@@ -138,8 +124,8 @@ struct Tile {
     (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(const Pairs<T>& pairs, const T* w, int64_t w_row, int64_t channels) {
-    run(pairs, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
+  static void run(Pairs<T> pairs, int64_t column, const T* w, int64_t w_row, int64_t channels) {
+    run(pairs, column, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
         std::make_index_sequence<M>{});
   }
 };
@@ -205,19 +191,18 @@ struct Tile<BFloat16, M, N, FIRST> {
   }
 
   template <size_t... I, size_t... J, size_t... R>
-  static LARTPC_INLINE void run(const Pairs<BFloat16>& pairs, const uint32_t* w, int64_t w_row, int64_t channels,
-                                std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...> each) {
+  static LARTPC_INLINE void run(Pairs<BFloat16> pairs, int64_t column, const uint32_t* w, int64_t w_row,
+                                int64_t channels, std::index_sequence<I...>, std::index_sequence<J...>, std::index_sequence<R...> each) {
     V sum[M * N];
     float* out[M];
-    ((out[R] = pairs.output(R)), ...);
+    ((out[R] = pairs.outputs[R] + column), ...);
     if constexpr (FIRST) {
       ((sum[I] = V{}), ...);
     } else {
       ((sum[I] = load<V>(out[I / N] + (I % N) * W)), ...);
     }
     const BFloat16* row[M];
-    ((row[R] = pairs.input(R)), ...);
-    fetch_next<BFloat16, M, FIRST>(pairs, each);
+    ((row[R] = pairs.inputs[R]), ...);
     const int64_t words = channels / 2;
     for (int64_t c = 0; c < words; ++c, w += w_row) {
       step<false>(sum, row, c, w, std::index_sequence<J...>{}, each);
@@ -226,8 +211,8 @@ struct Tile<BFloat16, M, N, FIRST> {
     (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(const Pairs<BFloat16>& pairs, const uint32_t* w, int64_t w_row, int64_t channels) {
-    run(pairs, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
+  static void run(Pairs<BFloat16> pairs, int64_t column, const uint32_t* w, int64_t w_row, int64_t channels) {
+    run(pairs, column, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
         std::make_index_sequence<M>{});
   }
 };
@@ -248,13 +233,13 @@ constexpr int next_panel(int64_t left) {
 }
 
 template <class S, int N, bool FIRST, int M>
-void rest_of_pairs(int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
+void rest_of_pairs(int64_t count, Pairs<S> pairs, int64_t column, const typename Format<S>::Weight* w, int64_t w_row,
                    int64_t channels) {
   if constexpr (M > 0) {
     if (count == M) {
-      Tile<S, M, N, FIRST>::run(pairs, w, w_row, channels);
+      Tile<S, M, N, FIRST>::run(pairs, column, w, w_row, channels);
     } else {
-      rest_of_pairs<S, N, FIRST, M - 1>(count, pairs, w, w_row, channels);
+      rest_of_pairs<S, N, FIRST, M - 1>(count, pairs, column, w, w_row, channels);
     }
   }
 }
@@ -297,31 +282,31 @@ class Stream {
 };
 
 template <class S, int N, bool FIRST>
-void run_panel(int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
+void run_panel(int64_t count, Pairs<S> pairs, int64_t column, const typename Format<S>::Weight* w, int64_t w_row,
                int64_t channels, Stream& stream) {
   constexpr int M = tile_pairs(N);
   int64_t pair = 0;
   for (; pair + M <= count; pair += M) {
     stream.advance();
-    Tile<S, M, N, FIRST>::run(pairs.from(pair), w, w_row, channels);
+    Tile<S, M, N, FIRST>::run(pairs.from(pair), column, w, w_row, channels);
   }
-  rest_of_pairs<S, N, FIRST, M - 1>(count - pair, pairs.from(pair), w, w_row, channels);
+  rest_of_pairs<S, N, FIRST, M - 1>(count - pair, pairs.from(pair), column, w, w_row, channels);
 }
 
 template <class S, bool FIRST>
-void run_panel(int vectors, int64_t count, const Pairs<S>& pairs, const typename Format<S>::Weight* w, int64_t w_row,
-               int64_t channels, Stream& stream) {
+void run_panel(int vectors, int64_t count, Pairs<S> pairs, int64_t column, const typename Format<S>::Weight* w,
+               int64_t w_row, int64_t channels, Stream& stream) {
   if constexpr (MAX_VECTORS == 4) {
-    if (vectors == 4) return run_panel<S, 4, FIRST>(count, pairs, w, w_row, channels, stream);
-    if (vectors == 3) return run_panel<S, 3, FIRST>(count, pairs, w, w_row, channels, stream);
+    if (vectors == 4) return run_panel<S, 4, FIRST>(count, pairs, column, w, w_row, channels, stream);
+    if (vectors == 3) return run_panel<S, 3, FIRST>(count, pairs, column, w, w_row, channels, stream);
   }
-  if (vectors == 2) return run_panel<S, 2, FIRST>(count, pairs, w, w_row, channels, stream);
-  run_panel<S, 1, FIRST>(count, pairs, w, w_row, channels, stream);
+  if (vectors == 2) return run_panel<S, 2, FIRST>(count, pairs, column, w, w_row, channels, stream);
+  run_panel<S, 1, FIRST>(count, pairs, column, w, w_row, channels, stream);
 }
 
 // ---- one slot of one block -----------------------------------------------------------------------------------------
 
-enum Drawer { SUMS, ROWS, POINTERS, PANEL, FACTORS };
+enum Drawer { SUMS, ROWS, INPUTS, OUTPUTS, PANEL, FACTORS };
 
 constexpr int64_t LARGEST_STREAM = 128 << 10;  // bytes of input fetched for the next block
 constexpr int64_t CHUNK = 256;  // input channels of a weight panel: it has to stay in the first- or second-level cache
@@ -336,8 +321,32 @@ void copy_panel(const T* w, int64_t w_row, int64_t channels, int64_t columns, in
   }
 }
 
+// One list of pairs of a slot: rows of the input and sums, both by number.
+template <class S>
+struct PairList {
+  const int32_t* in_rows;
+  const uint16_t* outputs;
+  int64_t count;
+  const S* x;
+  int64_t x_stride;
+  typename Format<S>::Sum* sums;
+  int64_t sum_stride;
+};
+
+// The numbers of a list as addresses: loops that become vector instructions, once for all panels of the weight.
+template <class S>
+Pairs<S> resolve(const PairList<S>& list, int64_t channel, Workspace& workspace) {
+  using T = typename Format<S>::Sum;
+  const S** __restrict inputs = workspace.get<const S*>(INPUTS, BLOCK_ROWS);
+  T** __restrict outputs = workspace.get<T*>(OUTPUTS, BLOCK_ROWS);
+  const S* x = list.x + channel;
+  for (int64_t pair = 0; pair < list.count; ++pair) inputs[pair] = x + list.in_rows[pair] * list.x_stride;
+  for (int64_t pair = 0; pair < list.count; ++pair) outputs[pair] = list.sums + list.outputs[pair] * list.sum_stride;
+  return {inputs, outputs};
+}
+
 template <class S, bool FIRST>
-void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, int64_t count, Pairs<S> pairs, Stream& stream,
+void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, const PairList<S>& list, Stream& stream,
               Workspace& workspace) {
   using Weight = typename Format<S>::Weight;
   constexpr int W = Simd<typename Format<S>::Sum>::W;
@@ -345,26 +354,24 @@ void run_slot(const LartpcTerm& term, int64_t slot, int64_t cout, int64_t count,
   const int64_t vectors = (cout + W - 1) / W;
   for (int64_t begin = 0; begin < term.cin; begin += CHUNK) {
     const int64_t channels = term.cin - begin < CHUNK ? term.cin - begin : CHUNK;
-    Pairs<S> part = pairs;
-    part.x += begin;
+    const Pairs<S> pairs = resolve(list, begin, workspace);
     for (int64_t vector = 0; vector < vectors;) {
       const int panel = next_panel(vectors - vector);
       const int64_t column = vector * W;
       const Weight* w = weight + begin / Format<S>::STEP * term.w_row + column;
       int64_t w_row = term.w_row;
       const bool ragged = column + panel * W > cout;
-      if (ragged || (vectors >= WIDE && count >= 2 * tile_pairs(panel))) {
+      if (ragged || (vectors >= WIDE && list.count >= 2 * tile_pairs(panel))) {
         Weight* copy = workspace.get<Weight>(PANEL, CHUNK * MAX_VECTORS * W);
         const int64_t w_rows = (channels + Format<S>::STEP - 1) / Format<S>::STEP;
         copy_panel(w, w_row, w_rows, ragged ? cout - column : panel * W, panel * W, copy);
         w = copy;
         w_row = panel * W;
       }
-      part.sums = pairs.sums + column;
       if (FIRST && begin == 0) {
-        run_panel<S, true>(panel, count, part, w, w_row, channels, stream);
+        run_panel<S, true>(panel, list.count, pairs, column, w, w_row, channels, stream);
       } else {
-        run_panel<S, false>(panel, count, part, w, w_row, channels, stream);
+        run_panel<S, false>(panel, list.count, pairs, column, w, w_row, channels, stream);
       }
       vector += panel;
     }
@@ -546,20 +553,19 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
   }
 
   // Rows of the block, for the slot in which every voxel meets itself.
-  int32_t* own_rows = workspace.get<int32_t>(ROWS, 2 * (BLOCK_ROWS + SPARE));
-  uint16_t* own_outputs = reinterpret_cast<uint16_t*>(own_rows + BLOCK_ROWS + SPARE);
-  for (int64_t i = 0; i < rows + SPARE; ++i) {
-    const int64_t output = i < rows ? i : rows - 1;
-    own_rows[i] = order ? order[first + output] : static_cast<int32_t>(first + output);
-    own_outputs[i] = static_cast<uint16_t>(output);
+  int32_t* own_rows = workspace.get<int32_t>(ROWS, 2 * BLOCK_ROWS);
+  uint16_t* own_outputs = reinterpret_cast<uint16_t*>(own_rows + BLOCK_ROWS);
+  for (int64_t i = 0; i < rows; ++i) {
+    own_rows[i] = order ? order[first + i] : static_cast<int32_t>(first + i);
+    own_outputs[i] = static_cast<uint16_t>(i);
   }
 
   const auto run = [&](const LartpcTerm& term, int64_t slot, int64_t count, const int32_t* in_rows,
                        const uint16_t* outputs, bool fresh, Stream& stream) {
     const int64_t weight_slot = term.map && term.reversed ? term.map->slots - 1 - slot : slot;
-    const Pairs<S> pairs{in_rows, outputs, static_cast<const S*>(term.x), term.x_stride, sums, padded};
-    if (fresh) return run_slot<S, true>(term, weight_slot, columns, count, pairs, stream, workspace);
-    run_slot<S, false>(term, weight_slot, columns, count, pairs, stream, workspace);
+    const PairList<S> list{in_rows, outputs, count, static_cast<const S*>(term.x), term.x_stride, sums, padded};
+    if (fresh) return run_slot<S, true>(term, weight_slot, columns, list, stream, workspace);
+    run_slot<S, false>(term, weight_slot, columns, list, stream, workspace);
   };
 
   Stream stream;
@@ -594,11 +600,11 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
 
 // ---- gradient of the weight ----------------------------------------------------------------------------------------
 
-constexpr int64_t AHEAD = 6;         // pairs that are fetched ahead
+constexpr int64_t AHEAD = 12;         // pairs that are fetched ahead
 constexpr int64_t PAIRS_A_PASS = 96;  // their rows have to stay in the first-level cache
 
 // sum[m][n] += sum over pairs of x[pair][m] * grad[pair][n].
-template <class T, int M, int N>
+template <class T, int M, int N, bool FETCH>
 struct OuterTile {
   using V = typename Simd<T>::V;
   static constexpr int W = Simd<T>::W;
@@ -614,7 +620,7 @@ struct OuterTile {
       const T* other = grad[pair] + column;
       // The lists have AHEAD entries to spare.
       __builtin_prefetch(x[pair + AHEAD] + channel);
-      (__builtin_prefetch(grad[pair + AHEAD] + column + J * W), ...);
+      if constexpr (FETCH) (__builtin_prefetch(grad[pair + AHEAD] + column + J * W), ...);
       V value[N];
       ((value[J] = load<V>(other + J * W)), ...);
       (
@@ -640,7 +646,7 @@ void rest_of_channels(int64_t count, int64_t pairs, const T* const* x, int64_t c
                       int64_t column, T* sums, int64_t sum_row) {
   if constexpr (M > 0) {
     if (count == M) {
-      OuterTile<T, M, N>::run(pairs, x, channel, grad, column, sums, sum_row);
+      OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums, sum_row);
     } else {
       rest_of_channels<T, N, M - 1>(count, pairs, x, channel, grad, column, sums, sum_row);
     }
@@ -652,8 +658,12 @@ void outer_panel(int64_t pairs, const T* const* x, int64_t begin, int64_t end, c
                  T* sums, int64_t sum_row) {
   constexpr int M = tile_pairs(N);
   int64_t channel = begin;
+  if (channel + M <= end) {  // the first tile brings the gradients into the cache
+    OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row);
+    channel += M;
+  }
   for (; channel + M <= end; channel += M) {
-    OuterTile<T, M, N>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row);
+    OuterTile<T, M, N, false>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row);
   }
   rest_of_channels<T, N, M - 1>(end - channel, pairs, x, channel, grad, column, sums + channel * sum_row + column,
                                 sum_row);
@@ -676,8 +686,8 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
   constexpr int W = Simd<T>::W;
   const LartpcMap& map = *problem.map;
   const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W;
-  const T** x = workspace.get<const T*>(ROWS, BLOCK_ROWS + AHEAD);
-  const T** grad = workspace.get<const T*>(POINTERS, BLOCK_ROWS + AHEAD);
+  const T** x = workspace.get<const T*>(INPUTS, BLOCK_ROWS + AHEAD);
+  const T** grad = workspace.get<const T*>(OUTPUTS, BLOCK_ROWS + AHEAD);
   for (int64_t b = first_block; b < last_block; ++b) {
     const int64_t rows = map.num_outputs(b), first = map.first_output(b);
     const T* gradients = static_cast<const T*>(problem.grad);

@@ -53,10 +53,8 @@ Block pack_block(const Scratch& scratch, int32_t slots, const int32_t* row_of_ra
     sum += scratch.count[slot];
   }
   block.slot_start[slots] = sum;
-  block.in_rows.reset(new int32_t[sum + SPARE]);
-  block.outputs.reset(new uint16_t[sum + SPARE]);
-  std::fill_n(block.in_rows.get() + sum, SPARE, 0);
-  std::fill_n(block.outputs.get() + sum, SPARE, uint16_t{0});
+  block.in_rows.reset(new int32_t[sum]);
+  block.outputs.reset(new uint16_t[sum]);
   for (int32_t slot = 0; slot < slots; ++slot) {
     const int64_t from = slot * ROOM;
     int32_t* rows = block.in_rows.get() + block.slot_start[slot];
@@ -69,6 +67,33 @@ Block pack_block(const Scratch& scratch, int32_t slots, const int32_t* row_of_ra
   return block;
 }
 
+// The lists of a run of slots, ROOM entries each.
+struct Run {
+  int32_t* in_rows;
+  uint16_t* outputs;
+  int32_t* count;
+};
+
+template <int LENGTH>
+void match_run(const int64_t* keys, int64_t position, const int64_t* target, int64_t outputs, int64_t shift, Run run) {
+  int32_t count[LENGTH] = {};
+  for (int64_t output = 0; output < outputs; ++output) {
+    const int64_t wanted = target[output] + shift;
+    while (keys[position] < wanted) ++position;
+    int64_t found = position;
+    // Written whether found or not, and counted only when found: no branch to mispredict.
+    for (int step = 0; step < LENGTH; ++step) {
+      const int64_t to = step * ROOM + count[step];
+      run.in_rows[to] = static_cast<int32_t>(found);
+      run.outputs[to] = static_cast<uint16_t>(output);
+      const int32_t hit = keys[found] == wanted + step;
+      count[step] += hit;
+      found += hit;
+    }
+  }
+  std::copy_n(count, LENGTH, run.count);
+}
+
 // Pairs (input, output) wherever an input key equals target[output] + shift of a slot. Targets rise, so that for each
 // run one position moves through the sorted keys once: no hash, no cache misses.
 void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const LartpcIndex& inputs, const Runs& runs,
@@ -78,7 +103,7 @@ void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const Lar
   const int32_t* row_of_rank = inputs.row_of_rank ? inputs.row_of_rank->data() : nullptr;
   map.slots = runs.slots();
   map.blocks.resize((map.num_out + BLOCK_ROWS - 1) / BLOCK_ROWS);
-  constexpr int64_t BLOCKS_A_TASK = 8;
+  constexpr int64_t BLOCKS_A_TASK = 4;
   const int64_t blocks = static_cast<int64_t>(map.blocks.size());
   parallel_for((blocks + BLOCKS_A_TASK - 1) / BLOCKS_A_TASK, threads, [&](int64_t task, int) {
     Scratch scratch(map.slots);
@@ -89,21 +114,18 @@ void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const Lar
       for (size_t run = 0; run < runs.first.size(); ++run) {
         const int64_t shift = runs.first[run];
         int64_t position = std::lower_bound(keys, keys + num_keys, target[0] + shift) - keys;
-        int32_t* count = &scratch.count[run * runs.length];
-        int32_t* in_rows = &scratch.in_rows[run * runs.length * ROOM];
-        uint16_t* found_outputs = &scratch.outputs[run * runs.length * ROOM];
-        for (int64_t output = 0; output < outputs; ++output) {
-          const int64_t wanted = target[output] + shift;
-          while (keys[position] < wanted) ++position;
-          int64_t found = position;
-          // Written whether found or not, and counted only when found: no branch to mispredict.
+        const Run lists{&scratch.in_rows[run * runs.length * ROOM], &scratch.outputs[run * runs.length * ROOM],
+                        &scratch.count[run * runs.length]};
+        // Short runs are the usual ones: their counts live in registers.
+        if (runs.length == 3) {
+          match_run<3>(keys, position, target, outputs, shift, lists);
+        } else if (runs.length == 2) {
+          match_run<2>(keys, position, target, outputs, shift, lists);
+        } else {
           for (int32_t step = 0; step < runs.length; ++step) {
-            const int64_t to = step * ROOM + count[step];
-            in_rows[to] = static_cast<int32_t>(found);
-            found_outputs[to] = static_cast<uint16_t>(output);
-            const int32_t hit = keys[found] == wanted + step;
-            count[step] += hit;
-            found += hit;
+            const int64_t at = std::lower_bound(keys, keys + num_keys, target[0] + shift + step) - keys;
+            match_run<1>(keys, at, target, outputs, shift + step,
+                         {lists.in_rows + step * ROOM, lists.outputs + step * ROOM, lists.count + step});
           }
         }
       }
@@ -126,8 +148,8 @@ void bucket_pairs(LartpcMap& map, const Visit& visit) {
   for (Block& block : map.blocks) {
     for (int32_t slot = 0; slot < slots; ++slot) block.slot_start[slot + 1] += block.slot_start[slot];
     const int32_t sum = block.slot_start[slots];
-    block.in_rows.reset(new int32_t[sum + SPARE]());
-    block.outputs.reset(new uint16_t[sum + SPARE]());
+    block.in_rows.reset(new int32_t[sum]);
+    block.outputs.reset(new uint16_t[sum]);
   }
   std::vector<int32_t> next(blocks * slots);
   for (int64_t b = 0; b < blocks; ++b) std::copy_n(map.blocks[b].slot_start.get(), slots, &next[b * slots]);

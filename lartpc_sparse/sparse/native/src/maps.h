@@ -14,9 +14,6 @@ namespace lartpc {
 // block and the rows it reads stay in the second-level cache.
 constexpr int64_t BLOCK_ROWS = 512;
 
-// Entries after the end of a list of pairs that may be read: the kernels fetch rows ahead.
-constexpr int64_t SPARE = 16;
-
 // Pairs of one block, slot after slot; within a slot by rising output.
 struct Block {
   std::unique_ptr<int32_t[]> in_rows;    // row of the input
