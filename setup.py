@@ -35,11 +35,13 @@ class BuildKernels(build_ext):
     """Compiles every source with the flags of its instruction set; a failure leaves the kernels out."""
 
     def build_extension(self, ext: Extension) -> None:
+        """Builds the kernels, or says that they are left out."""
         compile_one, compile_all = self.compiler._compile, self.compiler.compile
 
-        def compile_with_flags(obj: str, src: str, ext_: str, cc_args: list[str], extra: list[str], pp: Any) -> None:
+        def compile_with_flags(obj: str, src: str, *others: Any) -> None:
+            ext_, cc_args, extra, pp_opts = others
             flags = INSTRUCTION_SETS.get(Path(src).name, []) if X86_64 else []
-            compile_one(obj, src, ext_, cc_args, [*extra, *flags], pp)
+            compile_one(obj, src, ext_, cc_args, [*extra, *flags], pp_opts)
 
         def compile_side_by_side(sources: list[str], **options: Any) -> list[str]:
             with ThreadPoolExecutor(os.cpu_count()) as pool:

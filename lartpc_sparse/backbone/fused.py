@@ -37,7 +37,9 @@ class Target:
     engine: FusingEngine
     dtype: torch.dtype
 
-    def prepare(self, weights: Sequence[Tensor], epilogues: Sequence[Epilogue], bias: Tensor | None) -> FusedConvolution:
+    def prepare(
+        self, weights: Sequence[Tensor], epilogues: Sequence[Epilogue], bias: Tensor | None
+    ) -> FusedConvolution:
         """See `FusingEngine.prepare`; without gradients."""
         bias = None if bias is None else bias.detach()
         return self.engine.prepare([weight.detach() for weight in weights], epilogues, bias, self.dtype)
@@ -104,7 +106,7 @@ class _FusedBlock:
         assert isinstance(conv2, SubmanifoldConv)
         self.kernel_size = conv1.kernel_size
         self.conv1 = target.prepare(_split(conv1.weight, first), [_folded(middle)], conv1.bias)
-        weights = [conv2.weight]
+        weights: list[Tensor] = [conv2.weight]
         self.residual = self.shortcut = False
         if isinstance(block, ResidualBlock):
             self.shortcut = isinstance(block.shortcut, PointwiseConv)
@@ -156,9 +158,7 @@ class FusedDecoder:
         entries: what the encoder has to apply to each level for this decoder, finest level first.
     """
 
-    def __init__(
-        self, target: Target, up: Sequence[nn.Module], blocks: Sequence[nn.Module], final: nn.Module
-    ) -> None:
+    def __init__(self, target: Target, up: Sequence[nn.Module], blocks: Sequence[nn.Module], final: nn.Module) -> None:
         norms = [_part(module, 0) for module in up]
         layers = [_part(module, 1) for module in up]
         self.layers: list[TransposedConv] = [layer for layer in layers if isinstance(layer, TransposedConv)]

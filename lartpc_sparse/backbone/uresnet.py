@@ -163,8 +163,8 @@ class UResNet(Backbone):
         engine = x.plan.engine
         if self.fuse_inference and not self.training and not torch.is_grad_enabled() and is_fusing(engine):
             device = x.feats.device.type
-            autocast = torch.is_autocast_enabled(device)
-            fused = self._fused.get(self, engine, torch.get_autocast_dtype(device) if autocast else x.feats.dtype, wanted)
+            dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.feats.dtype
+            fused = self._fused.get(self, engine, dtype, wanted)
             if fused is not None:
                 return fused.run(x)
         levels = self.encoder(x)

@@ -166,7 +166,7 @@ class BlockedMap(KernelMap):
         return int(self.__dict__["_volume"])
 
     @cached_property
-    def slot_starts(self) -> tuple[int, ...]:  # type: ignore[override]
+    def slot_starts(self) -> tuple[int, ...]:
         """Where the pairs of each slot begin, and their number."""
         counts = torch.empty(self.kernel_volume, dtype=torch.int64)
         library().map_count(self.handle.pointer, counts.data_ptr())
@@ -179,16 +179,17 @@ class BlockedMap(KernelMap):
         library().map_export(self.handle.pointer, in_index.data_ptr(), out_index.data_ptr())
         if not self.reversed:
             return in_index, out_index
-        sizes = [stop - start for start, stop in itertools.pairwise(self.slot_starts)][::-1]
-        return tuple(torch.cat(index.split(sizes)[::-1]) for index in (in_index, out_index))  # type: ignore[return-value]
+        total = self.slot_starts[-1]
+        pieces = [slice(total - stop, total - start) for start, stop in itertools.pairwise(self.slot_starts)]
+        return torch.cat([in_index[piece] for piece in pieces]), torch.cat([out_index[piece] for piece in pieces])
 
     @cached_property
-    def in_index(self) -> Int64[Tensor, " P"]:  # type: ignore[override]
+    def in_index(self) -> Int64[Tensor, " P"]:
         """Input rows of the pairs, slot after slot."""
         return self._pairs[0]
 
     @cached_property
-    def out_index(self) -> Int64[Tensor, " P"]:  # type: ignore[override]
+    def out_index(self) -> Int64[Tensor, " P"]:
         """Output rows of the pairs, slot after slot."""
         return self._pairs[1]
 

@@ -60,11 +60,15 @@ class PreparedConvolution:
         for term, weight in zip(self._terms, weights, strict=True):
             self._set_weight(term, weight)
         for output, epilogue in zip(self._outputs, epilogues, strict=True):
-            factors = [None if f is None else f.to(torch.float32).contiguous() for f in (epilogue.scale, epilogue.shift)]
-            self._kept += [factor for factor in factors if factor is not None]
-            output.scale, output.shift = map(_address, factors)
+            output.scale, output.shift = self._keep(epilogue.scale), self._keep(epilogue.shift)
             output.y_stride = self.out_channels
             output.activation, output.slope = _ACTIVATIONS[epilogue.activation], epilogue.slope
+
+    def _keep(self, factors: Tensor | None) -> int | None:
+        if factors is None:
+            return None
+        self._kept.append(factors.to(torch.float32).contiguous())
+        return self._kept[-1].data_ptr()
 
     def _set_weight(self, term: TermRecord, weight: Tensor) -> None:
         term.cin = weight.shape[-2]
@@ -92,8 +96,8 @@ class PreparedConvolution:
         """
         dtype, channels = self.dtype, self.out_channels
         alive = []  # what the library reads must outlive the call
-        for term, feats, kernel_map in zip(self._terms, inputs, maps, strict=True):
-            feats = _rows(feats.to(dtype))
+        for term, given, kernel_map in zip(self._terms, inputs, maps, strict=True):
+            feats = _rows(given.to(dtype))
             alive.append(feats)
             term.x, term.x_stride = feats.data_ptr(), feats.stride(0)
             term.map = None
@@ -174,14 +178,12 @@ def transpose_weight(weight: Float[Tensor, "K C_in C_out"]) -> Float[Tensor, "K 
 
 
 def pack_weight(weight: Float[Tensor, "*K C_in C_out"]) -> Tensor:
-    """A weight in bfloat16 as the dot products read it: int32 (K, ceil(C_in / 2), padded C_out), two channels a word."""
+    """A weight in bfloat16 as the kernels read it: int32 (K, ceil(C_in / 2), padded C_out), two channels a word."""
     weight = weight.to(torch.bfloat16).contiguous()
     slots = weight.shape[0] if weight.ndim == 3 else 1
     c_in, c_out = weight.shape[-2:]
     words = library().packed_size(slots, c_in, c_out) // 2
     rows = max(slots * ((c_in + 1) // 2), 1)
     packed = torch.empty((slots, (c_in + 1) // 2, words // rows), dtype=torch.int32)
-    _check(
-        library().pack_weight(weight.data_ptr(), slots, c_in, c_out, packed.data_ptr(), torch.get_num_threads())
-    )
+    _check(library().pack_weight(weight.data_ptr(), slots, c_in, c_out, packed.data_ptr(), torch.get_num_threads()))
     return packed

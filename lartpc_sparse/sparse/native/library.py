@@ -128,7 +128,7 @@ def missing_reason() -> str | None:
     except OSError as error:
         return f"the C++ kernels cannot be loaded: {error}"
     if version != _ABI_VERSION:
-        return f"{path} was built from other sources (version {version}, wanted {_ABI_VERSION}); build the package again"
+        return f"{path} is of version {version}, wanted {_ABI_VERSION}; build the package again (`make env`)"
     return None
 
 
@@ -155,7 +155,8 @@ def _keep_freed_memory() -> None:
     """Lets glibc keep the memory of freed features for the next ones.
 
     Every layer allocates its result. Given back to the system in between, a result of 5 MB costs 1,200 page faults,
-    as long as the convolution itself. MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ in the environment leave it alone.
+    as long as the convolution itself. With MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ in the environment
+    nothing is changed.
     """
     if any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")):
         return
