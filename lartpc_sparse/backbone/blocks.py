@@ -40,7 +40,11 @@ class BlockStyle:
 
     def norm_activation(self, channels: int) -> nn.Sequential:
         """Normalisation, then activation."""
-        return nn.Sequential(self.normalisation(channels), FeatureLayer(_ACTIVATIONS[self.activation]()))
+        activation = _ACTIVATIONS[self.activation]()
+        # The normalised features are needed nowhere else; without a norm they are the block's own input.
+        if self.norm != "none" and hasattr(activation, "inplace"):
+            activation.inplace = True  # type: ignore[assignment]
+        return nn.Sequential(self.normalisation(channels), FeatureLayer(activation))
 
     def convolution(self, in_channels: int, out_channels: int) -> SubmanifoldConv:
         """A submanifold convolution; it has a bias only where no normalisation follows."""

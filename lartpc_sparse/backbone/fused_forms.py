@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedForms", "FusedUResNet"]
 
+_FORMATS = (torch.float32, torch.bfloat16)  # epilogues are float32: float64 would lose its digits
+
 
 @dataclass(frozen=True)
 class FusedUResNet:
@@ -74,7 +76,9 @@ class FusedForms:
     def get(
         self, network: UResNet, engine: FusingEngine, dtype: torch.dtype, streams: Sequence[str]
     ) -> FusedUResNet | None:
-        """The fused form of a network; None when it has layers that cannot be fused."""
+        """The fused form of a network; None when it has layers that cannot be fused, or for another format."""
+        if dtype not in _FORMATS:
+            return None
         if not self._forms or _versions(self._tensors) != self._made_from:
             self._forms.clear()
             self._tensors = [*network.parameters(), *network.buffers()]

@@ -44,7 +44,7 @@ class FusedConvolution(Protocol):
 
     def __call__(
         self,
-        inputs: Sequence[Float[Tensor, "num_in C_in"]],
+        inputs: Sequence[Float[Tensor, "_ _"]],
         maps: Sequence[KernelMap | None],
         num_out: int,
         residual: Float[Tensor, "num_out C_out"] | None = None,
@@ -58,7 +58,7 @@ class FusingEngine(Engine, Protocol):
 
     def prepare(
         self,
-        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
+        weights: Sequence[Float[Tensor, "... _ C_out"]],
         epilogues: Sequence[Epilogue],
         bias: Float[Tensor, " C_out"] | None,
         dtype: torch.dtype,

@@ -72,7 +72,7 @@ class CpuEngine:
 
     def prepare(
         self,
-        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
+        weights: Sequence[Float[Tensor, "... _ C_out"]],
         epilogues: Sequence[Epilogue],
         bias: Float[Tensor, " C_out"] | None,
         dtype: torch.dtype,

@@ -44,7 +44,7 @@ class PreparedConvolution:
 
     def __init__(
         self,
-        weights: Sequence[Float[Tensor, "*K C_in C_out"]],
+        weights: Sequence[Float[Tensor, "... _ C_out"]],
         epilogues: Sequence[Epilogue],
         bias: Float[Tensor, " C_out"] | None,
         dtype: torch.dtype,
@@ -84,7 +84,7 @@ class PreparedConvolution:
 
     def __call__(
         self,
-        inputs: Sequence[Float[Tensor, "num_in C_in"]],
+        inputs: Sequence[Float[Tensor, "_ _"]],
         maps: Sequence[KernelMap | None],
         num_out: int,
         residual: Float[Tensor, "num_out C_out"] | None = None,
@@ -96,7 +96,10 @@ class PreparedConvolution:
         """
         dtype, channels = self.dtype, self.out_channels
         alive = []  # what the library reads must outlive the call
-        for term, given, kernel_map in zip(self._terms, inputs, maps, strict=True):
+        # Records of this call's own: two threads may use one model.
+        terms = type(self._terms).from_buffer_copy(self._terms)
+        outputs = type(self._outputs).from_buffer_copy(self._outputs)
+        for term, given, kernel_map in zip(terms, inputs, maps, strict=True):
             feats = _rows(given.to(dtype))
             alive.append(feats)
             term.x, term.x_stride = feats.data_ptr(), feats.stride(0)
@@ -105,21 +108,21 @@ class PreparedConvolution:
                 handle, term.reversed = _native(kernel_map)
                 term.map = handle.pointer
         residual = None if residual is None else _rows(residual.to(dtype))
-        results = [torch.empty((num_out, channels), dtype=dtype) for _ in self._outputs]
-        for output, result in zip(self._outputs, results, strict=True):
+        results = [torch.empty((num_out, channels), dtype=dtype) for _ in outputs]
+        for output, result in zip(outputs, results, strict=True):
             output.y = result.data_ptr()
         if num_out and channels:
             _check(
                 library().convolve(
                     _DTYPES[dtype],
-                    self._terms,
-                    len(self._terms),
+                    terms,
+                    len(terms),
                     num_out,
                     channels,
                     _address(self._bias),
                     _address(residual),
                     0 if residual is None else residual.stride(0),
-                    self._outputs,
+                    outputs,
                     len(results),
                     torch.get_num_threads(),
                 )

@@ -281,6 +281,7 @@ int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, i
                                int32_t threads) {
   return guarded<>(-1, [&] {
     const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map};
+    if (cin == 0 || cout == 0) return 0;
     if (dtype_index(dtype, 2) == LARTPC_FLOAT32) {
       weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);
     } else {

@@ -29,7 +29,7 @@ struct KeyLayout {
   // What to add to a key to move its voxel.
   int64_t shift(const int32_t* offset) const {
     int64_t sum = 0;
-    for (int axis = 0; axis < dim; ++axis) sum = (sum << bits) + offset[axis];
+    for (int axis = 0; axis < dim; ++axis) sum = sum * (int64_t{1} << bits) + offset[axis];
     return sum;
   }
 };

@@ -225,6 +225,14 @@ std::unique_ptr<LartpcMap> map_from_pairs(const int64_t* in_rows, const int64_t*
       throw std::out_of_range("pair " + std::to_string(pair) + " of a kernel map names a row that does not exist");
     }
   }
+  std::vector<int32_t> last_slot(num_out, -1);
+  for (int32_t slot = 0; slot < slots; ++slot) {
+    for (int64_t pair = slot_starts[slot]; pair < slot_starts[slot + 1]; ++pair) {
+      int32_t& last = last_slot[out_rows[pair]];
+      if (last == slot) throw std::invalid_argument("a slot of a kernel map meets an output row twice");
+      last = slot;
+    }
+  }
   bucket_pairs(*map, [&](const auto& take) {
     for (int32_t slot = 0; slot < slots; ++slot) {
       for (int64_t pair = slot_starts[slot]; pair < slot_starts[slot + 1]; ++pair) {

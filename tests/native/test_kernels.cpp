@@ -1,0 +1,214 @@
+// The library of the CPU engine against brute force, to be run under sanitizers: every buffer is as small as it may be.
+#include <algorithm>
+#include <thread>
+
+#include "api.h"
+#include "brute_force.h"
+#include "kernel_checks.h"
+
+namespace {
+
+LartpcIndex* index_of(const Voxels& voxels) {
+  const int32_t* coords = voxels.coords.empty() ? nullptr : voxels.coords[0].data();
+  return lartpc_index_create(coords, voxels.offsets.data(), voxels.size(), 3, voxels.events());
+}
+
+Voxels exported(const LartpcIndex* index, int64_t events) {
+  Voxels voxels;
+  voxels.coords.resize(lartpc_index_size(index));
+  voxels.offsets.resize(events + 1);
+  lartpc_index_export(index, voxels.coords.empty() ? nullptr : voxels.coords[0].data(), voxels.offsets.data());
+  return voxels;
+}
+
+std::vector<Pair> pairs_of(const LartpcMap* map, int slots) {
+  std::vector<int64_t> counts(slots);
+  const int64_t total = lartpc_map_count(map, counts.data());
+  std::vector<int64_t> in(total), out(total);
+  lartpc_map_export(map, in.data(), out.data());
+  std::vector<Pair> pairs;
+  int64_t pair = 0;
+  for (int slot = 0; slot < slots; ++slot) {
+    for (int64_t n = 0; n < counts[slot]; ++n, ++pair) pairs.push_back({in[pair], out[pair], slot});
+  }
+  return pairs;
+}
+
+bool same_pairs(std::vector<Pair> one, std::vector<Pair> other) {
+  std::sort(one.begin(), one.end());
+  std::sort(other.begin(), other.end());
+  return one == other;
+}
+
+void check_coarse(const Voxels& fine, const Voxels& coarse, const Coord& step) {
+  std::map<Place, bool> expected;
+  for (int64_t row = 0; row < fine.size(); ++row) {
+    const Coord& c = fine.coords[row];
+    expected[{fine.event(row), floor_divide(c[0], step[0]), floor_divide(c[1], step[1]), floor_divide(c[2], step[2])}] =
+        true;
+  }
+  CHECK(static_cast<int64_t>(expected.size()) == coarse.size());
+  int64_t row = 0;
+  for (const auto& [place, unused] : expected) {
+    CHECK(coarse.event(row) == place[0]);
+    CHECK((coarse.coords[row] == Coord{place[1], place[2], place[3]}));
+    ++row;
+  }
+}
+
+std::vector<Pair> swapped(std::vector<Pair> pairs) {
+  for (Pair& pair : pairs) std::swap(pair.in, pair.out);
+  return pairs;
+}
+
+// All maps of a batch, and every kernel on each of them.
+void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
+  const Voxels fine = random_voxels(random_source, counts, side);
+  LartpcIndex* index = index_of(fine);
+  CHECK(index);
+  int64_t first = -1;
+  CHECK(lartpc_index_duplicates(index, &first) == 0);
+  const Coord three{3, 3, 3}, two{2, 2, 2}, one{1, 1, 1};
+  LartpcIndex* coarse_index = lartpc_index_coarsen(index, two.data());
+  const Voxels coarse = exported(coarse_index, fine.events());
+  check_coarse(fine, coarse, two);
+  CHECK(exported(index, fine.events()).coords == fine.coords);
+
+  LartpcMap* same = lartpc_map_submanifold(index, three.data(), threads);
+  LartpcMap* down = lartpc_map_strided(index, coarse_index, two.data(), two.data(), threads);
+  LartpcMap* wide = lartpc_map_strided(index, coarse_index, three.data(), two.data(), threads);
+  LartpcMap* up = lartpc_map_transpose(down);
+  LartpcMap* back = lartpc_map_transpose(wide);
+  const auto same_listed = brute_force_pairs(fine, fine, three, one), down_listed = brute_force_pairs(fine, coarse, two, two),
+             wide_listed = brute_force_pairs(fine, coarse, three, two);
+  CHECK(same_pairs(pairs_of(same, 27), same_listed));
+  CHECK(same_pairs(pairs_of(down, 8), down_listed));
+  CHECK(same_pairs(pairs_of(wide, 27), wide_listed));
+  CHECK(same_pairs(pairs_of(up, 8), swapped(down_listed)));
+  CHECK(same_pairs(pairs_of(back, 27), swapped(wide_listed)));
+
+  std::vector<int64_t> in, out, starts{0};
+  for (int slot = 0; slot < 27; ++slot) {
+    for (const Pair& pair : wide_listed) {
+      if (pair.slot == slot) in.push_back(pair.in), out.push_back(pair.out);
+    }
+    starts.push_back(static_cast<int64_t>(in.size()));
+  }
+  LartpcMap* listed = lartpc_map_from_pairs(in.data(), out.data(), starts.data(), 27, fine.size(), coarse.size());
+  CHECK(same_pairs(pairs_of(listed, 27), wide_listed));
+
+  const int64_t n = fine.size(), m = coarse.size();
+  for (const auto& [cin, cout] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {7, 33}, {33, 16}, {5, 70}, {26, 2}}) {
+    const Summand onto_itself{same, same_listed, 27, n, cin, false}, from_fine{down, down_listed, 8, n, cin, false},
+        to_fine{up, swapped(down_listed), 8, m, cin, false}, to_fine_again{back, swapped(wide_listed), 27, m, cin, false},
+        by_list{listed, wide_listed, 27, n, cin, false};
+    Summand mirrored = onto_itself, itself{nullptr, {}, 1, n, 2 * cin + 1, false}, nothing{nullptr, {}, 1, n, 0, false};
+    mirrored.reversed = true;
+    for (int64_t row = 0; row < n; ++row) itself.pairs.push_back({row, row, 0});
+    const auto convolutions = [&](auto format) {
+      using T = decltype(format);
+      check_convolution<T>({onto_itself}, n, cout, false, threads);
+      check_convolution<T>({mirrored, itself, nothing}, n, cout, true, threads);
+      check_convolution<T>({nothing, to_fine}, n, cout, false, threads);
+      check_convolution<T>({to_fine_again, itself}, n, cout, true, threads);
+      check_convolution<T>({from_fine}, m, cout, false, threads);
+      check_convolution<T>({by_list}, m, cout, true, threads);
+    };
+    convolutions(float{});
+    convolutions(double{});
+    convolutions(uint16_t{});
+    for (const Summand* s : {&onto_itself, &to_fine}) check_weight_gradient<float>(*s, n, cout, threads);
+    for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<double>(*s, m, cout, threads);
+    check_transpose<float>(3, cin, cout, threads);
+    check_transpose<double>(2, cin, cout, threads);
+  }
+  for (LartpcMap* map : {same, down, wide, up, back, listed}) lartpc_map_free(map);
+  lartpc_index_free(coarse_index);
+  lartpc_index_free(index);
+}
+
+void check_wide_weights(int threads) {
+  const Voxels voxels = random_voxels(random_source, {40}, 5);
+  LartpcIndex* index = index_of(voxels);
+  const Coord three{3, 3, 3};
+  LartpcMap* map = lartpc_map_submanifold(index, three.data(), threads);
+  const auto pairs = brute_force_pairs(voxels, voxels, three, {1, 1, 1});
+  const Summand s{map, pairs, 27, voxels.size(), 261, false};  // more than a weight panel holds
+  check_convolution<float>({s}, voxels.size(), 150, true, threads);
+  check_convolution<double>({s}, voxels.size(), 37, true, threads);
+  check_convolution<uint16_t>({s}, voxels.size(), 150, true, threads);
+  check_weight_gradient<float>(s, voxels.size(), 101, threads);
+  lartpc_map_free(map);
+  lartpc_index_free(index);
+}
+
+void check_refusals() {
+  const int64_t starts[] = {0, 1}, offsets[] = {0, 3};
+  for (const auto& [in, out] : {std::pair<int64_t, int64_t>{-1, 0}, {2, 0}, {0, 3}, {0, -1}}) {
+    CHECK(!lartpc_map_from_pairs(&in, &out, starts, 1, 2, 3));
+    CHECK(std::strstr(lartpc_last_error(), "a row that does not exist"));
+  }
+  const int32_t coords[] = {0, 0, 0, 1 << 15, 0, 0, 1, 1, 1}, same[] = {1, 2, 3, 4, 5, 6, 1, 2, 3};
+  CHECK(!lartpc_index_create(coords, offsets, 3, 3, 1));
+  CHECK(!lartpc_index_create(same, offsets, 3, 5, 1));
+  LartpcIndex* index = lartpc_index_create(same, offsets, 3, 3, 1);
+  int64_t first = -1;
+  CHECK(lartpc_index_duplicates(index, &first) == 1);
+  CHECK(first == 0);
+  lartpc_index_free(index);
+  CHECK(lartpc_convolve(9, nullptr, 0, 0, 0, nullptr, nullptr, 0, nullptr, 0, 1) == -1);
+  CHECK(lartpc_convolve(0, nullptr, 0, 0, 0, nullptr, nullptr, 0, nullptr, 0, 1) == -1);
+  CHECK(lartpc_select_isa("sse9") == -1);
+}
+
+// Two threads that hand work to the pool at the same time.
+void check_two_callers() {
+  const Voxels voxels = random_voxels(random_source, {1500}, 20);
+  LartpcIndex* index = index_of(voxels);
+  const Coord three{3, 3, 3};
+  const auto caller = [&] {
+    for (int round = 0; round < 20; ++round) {
+      LartpcMap* map = lartpc_map_submanifold(index, three.data(), 3);
+      const std::vector<float> x(voxels.size() * 4, 1), w(27 * 4 * 8, 1);
+      std::vector<float> y(voxels.size() * 8);
+      const LartpcTerm term{x.data(), 4, 4, w.data(), 32, 8, map, 0};
+      const LartpcOutput output{y.data(), 8, nullptr, nullptr, LARTPC_IDENTITY, 0};
+      CHECK(lartpc_convolve(LARTPC_FLOAT32, &term, 1, voxels.size(), 8, nullptr, nullptr, 0, &output, 1, 3) == 0);
+      std::vector<int64_t> counts(27);
+      const int64_t pairs = lartpc_map_count(map, counts.data());
+      double sum = 0;
+      for (float value : y) sum += value;
+      CHECK(sum == 8.0 * 4.0 * static_cast<double>(pairs));
+      lartpc_map_free(map);
+    }
+  };
+  std::thread other(caller);
+  caller();
+  other.join();
+  lartpc_index_free(index);
+}
+
+}  // namespace
+
+// With "threads" only what shows how threads meet.
+int main(int argc, char** argv) {
+  const bool only_threads = argc > 1 && std::strcmp(argv[1], "threads") == 0;
+  check_refusals();
+  for (const char* isa : {"portable", "avx2"}) {
+    if (lartpc_select_isa(isa) != 0) {
+      std::printf("%s: not to be had here\n", isa);
+      continue;
+    }
+    if (!only_threads) {
+      check_batch({}, 4, 1);
+      check_batch({0, 0}, 4, 2);
+      check_batch({1}, 4, 1);
+      check_batch({500, 40}, 11, 2);
+      check_batch({560}, 11, 4);
+    }
+    check_batch({0, 90, 1, 0}, 7, 3);
+    for (int threads = 1; threads <= 4; ++threads) check_wide_weights(threads);
+    std::printf("%s: ok\n", isa);
+  }
+  check_two_callers();
+}
