@@ -18,7 +18,7 @@ from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_training
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import file_identity, fingerprint, write_text
-from lartpc_sparse.steps.setup import choose_device, choose_engine, set_threads
+from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
 from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
@@ -45,12 +45,7 @@ def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = Fa
         return
     console = Console()
     _log_to_terminal()
-    threads = set_threads(config.run)
-    _say(
-        console,
-        f"run {config.run.name} in {folder.root}: {', '.join(wanted)}; device {choose_device(config.run)}, "
-        f"{threads} CPU threads, engine {choose_engine(config.run).name}",
-    )
+    _set_up(console, config, folder, wanted)
     write_text(folder.config_file, config_yaml)
     for step in wanted:
         inputs = fingerprint(_inputs(step, config, folder))
@@ -74,6 +69,25 @@ def _join_training(config: ChainConfig, folder: RunFolder, config_yaml: str, wan
     set_threads(config.run)
     if "train" in wanted and folder.steps().get("train", {}).get("status") == "running":
         run_training(config, folder, config_yaml, resume=True)
+
+
+def _set_up(console: Console, config: ChainConfig, folder: RunFolder, wanted: list[str]) -> None:
+    """What runs, and on what; why, where that is not the first choice.
+
+    Raises:
+        UserError: a device, an engine or a precision that cannot be had.
+    """
+    device, threads, choice = choose_device(config.run), set_threads(config.run), choose_engine(config.run)
+    precisions = {step: getattr(config, step).precision for step in wanted if step in ("train", "predict")}
+    for step, precision in precisions.items():  # now, not after hours of training
+        check_precision(step, precision, device)
+    _say(
+        console,
+        f"run {config.run.name} in {folder.root}: {', '.join(wanted)}; device {device}, {threads} CPU threads, "
+        f"{choice.reason}",
+    )
+    if (note := slow_precision(precisions.values(), choice)) is not None:
+        _say(console, note)
 
 
 def _say(console: Console, text: str) -> None:

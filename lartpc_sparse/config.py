@@ -13,7 +13,8 @@ from lartpc_sparse.data.sampler import BatchConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.report import ReportConfig
 from lartpc_sparse.schema import Config
-from lartpc_sparse.train import TrainConfig
+from lartpc_sparse.sparse import EngineName
+from lartpc_sparse.train import Precision, TrainConfig
 
 __all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig"]
 
@@ -25,7 +26,7 @@ class RunConfig(Config):
     output_dir: Path = Field(Path("runs/run"), description="folder of everything the chain writes")
     seed: int = Field(0, ge=0, description="of weights, order of events, augmentations and masks")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
-    engine: Literal["auto", "torch"] = Field("auto", description="sparse convolution engine")
+    engine: EngineName = Field("auto", description="sparse convolutions; auto: the fastest that runs on the device")
     threads: int | None = Field(None, ge=1, description="CPU threads; null: as many as the process may use")
 
 
@@ -35,7 +36,7 @@ class PredictConfig(Config):
     output: str = Field("predictions.h5", min_length=1, description="file in output_dir")
     checkpoint: str = Field("best", min_length=1, description="best, last, or the path of a checkpoint")
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
-    precision: Literal["32", "bf16"] = "32"
+    precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
 
 
 class EvaluateConfig(Config):

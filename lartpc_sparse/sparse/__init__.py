@@ -1,6 +1,6 @@
 """The sparse voxel core: tensors, plans, operations and layers, in D = 1 to 4 axes."""
 
-from lartpc_sparse.sparse.engines import Engine, TorchEngine
+from lartpc_sparse.sparse.engines import Engine, EngineChoice, EngineName, TorchEngine, choose_engine
 from lartpc_sparse.sparse.kernel import kernel_offsets
 from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.layers import (
@@ -20,6 +20,8 @@ from lartpc_sparse.sparse.tensor import SparseTensor
 __all__ = [
     "BatchNorm",
     "Engine",
+    "EngineChoice",
+    "EngineName",
     "FeatureLayer",
     "KernelMap",
     "Level",
@@ -32,6 +34,7 @@ __all__ = [
     "TorchEngine",
     "TransposedConv",
     "apply_to_feats",
+    "choose_engine",
     "concatenate",
     "kernel_offsets",
 ]

@@ -21,12 +21,14 @@ from lartpc_sparse.progress import track
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
 from lartpc_sparse.steps.run_folder import RunFolder
-from lartpc_sparse.steps.setup import choose_device, choose_engine
+from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
 
 __all__ = ["load_network", "run_prediction"]
 
 logger = logging.getLogger("lartpc_sparse")
+
+_FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def load_network(config: ChainConfig, folder: RunFolder) -> Network:
@@ -43,7 +45,7 @@ def load_network(config: ChainConfig, folder: RunFolder) -> Network:
             f"checkpoint {folder.checkpoint} was trained with another model ({', '.join(different)} differ); "
             "train again, or correct the section model"
         )
-    network = Network(config.model, choose_engine(config.run))
+    network = Network(config.model, choose_engine(config.run).engine)
     prefix = "network."
     network.load_state_dict(
         {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if prefix in name}
@@ -67,11 +69,13 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
     """Predict all events of `data.test` into the predictions file.
 
     Raises:
-        UserError: see `load_network`; a bad event when `data.on_bad_event` is fail.
+        UserError: see `load_network`; precision 16 on a CPU; a bad event when `data.on_bad_event` is fail.
     """
     assert config.predict is not None
     assert config.data.test is not None
     device = choose_device(config.run)
+    check_precision("predict", config.predict.precision, device)
+    set_matmul_precision(device)
     network = load_network(config, folder).to(device)
     reader = config.data.test.build()
     events = EventDataset(
@@ -120,7 +124,7 @@ def predict_batch(network: Network, group: PredictionBatch, config: PredictConfi
         if batch is not None and names:
             with (
                 torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"),
+                torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
             ):
                 moved = batch.to(device)
                 decoded |= network.decode(network(moved, names), moved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -14,9 +15,18 @@ from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.sparse import Engine, TorchEngine
+from lartpc_sparse.sparse.engines import EngineChoice, emulates_bf16, registry
 
-__all__ = ["choose_device", "choose_engine", "set_threads", "training_dataset", "training_transforms"]
+__all__ = [
+    "check_precision",
+    "choose_device",
+    "choose_engine",
+    "set_matmul_precision",
+    "set_threads",
+    "slow_precision",
+    "training_dataset",
+    "training_transforms",
+]
 
 
 def choose_device(run: RunConfig) -> Literal["cpu", "cuda"]:
@@ -32,10 +42,35 @@ def choose_device(run: RunConfig) -> Literal["cpu", "cuda"]:
     return run.device
 
 
-def choose_engine(run: RunConfig) -> Engine:
-    """The engine of `run.engine`; the torch engine runs on every device."""
-    del run  # one engine so far
-    return TorchEngine()
+def choose_engine(run: RunConfig) -> EngineChoice:
+    """The engine of `run.engine` on the device of `run.device`.
+
+    Raises:
+        UserError: see `choose_device` and `lartpc_sparse.sparse.choose_engine`.
+    """
+    return registry.choose_engine(run.engine, choose_device(run))
+
+
+def check_precision(section: str, precision: str, device: str) -> None:
+    """Refuse what torch cannot do on a device.
+
+    Raises:
+        UserError: float16 on a CPU.
+    """
+    if precision == "16" and device == "cpu":
+        raise UserError(f"{section}.precision 16 needs a CUDA device; use bf16 or 32 on a CPU")
+
+
+def slow_precision(precisions: Iterable[str], choice: EngineChoice) -> str | None:
+    """What to tell the user when a precision is slower here than its name promises; None when there is nothing."""
+    if "bf16" not in precisions or not emulates_bf16(choice.engine):
+        return None
+    return "precision bf16: this processor has no AVX512_BF16; the kernels emulate it, correct but not faster than 32"
+
+
+def set_matmul_precision(device: str) -> None:
+    """Let products of float32 be rounded to TF32 on a GPU; to be called before an engine is chosen, which reads it."""
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
 
 
 def set_threads(run: RunConfig) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-import torch
 from lightning.pytorch import seed_everything
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.network import Network
 from lartpc_sparse.steps.run_folder import RunFolder
-from lartpc_sparse.steps.setup import choose_device, choose_engine, training_dataset
+from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision, training_dataset
 from lartpc_sparse.train import TrainingData, fit
 
 __all__ = ["run_training"]
@@ -31,7 +30,8 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the seed is in the configuration
     seed_everything(config.run.seed, verbose=False)
     device = choose_device(config.run)
-    network = Network(config.model, choose_engine(config.run))
+    set_matmul_precision(device)
+    network = Network(config.model, choose_engine(config.run).engine)
     validation = config.data.validation
     data = TrainingData(
         train=training_dataset(config, config.data.train, training=True),
@@ -40,7 +40,6 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         seed=config.run.seed,
         num_workers=config.data.num_workers(device),
     )
-    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     fit(
         network,
         config.train,

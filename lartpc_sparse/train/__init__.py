@@ -1,7 +1,7 @@
 """Training through Lightning."""
 
 from lartpc_sparse.train.checkpoint import read_checkpoint
-from lartpc_sparse.train.config import EarlyStopConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from lartpc_sparse.train.config import EarlyStopConfig, OptimizerConfig, Precision, ScheduleConfig, TrainConfig
 from lartpc_sparse.train.fit import BEST, LAST, LOG, TrainingData, fit
 from lartpc_sparse.train.module import CHECKPOINT_KEY, TrainingModule
 
@@ -12,6 +12,7 @@ __all__ = [
     "LOG",
     "EarlyStopConfig",
     "OptimizerConfig",
+    "Precision",
     "ScheduleConfig",
     "TrainConfig",
     "TrainingData",

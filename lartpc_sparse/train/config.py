@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lartpc_sparse.schema import Config
 
-__all__ = ["EarlyStopConfig", "OptimizerConfig", "ScheduleConfig", "TrainConfig"]
+__all__ = ["EarlyStopConfig", "OptimizerConfig", "Precision", "ScheduleConfig", "TrainConfig"]
+
+
+def _text(value: Any) -> Any:
+    """YAML reads 32 and 16 as numbers."""
+    return str(value) if isinstance(value, int) else value
+
+
+Precision = Annotated[Literal["32", "bf16", "16"], BeforeValidator(_text)]
 
 
 class OptimizerConfig(Config):
@@ -41,7 +49,7 @@ class TrainConfig(Config):
     epochs: int = Field(15, ge=1)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    precision: Literal["32", "bf16", "16"] = Field(
+    precision: Precision = Field(
         "32", description="32, or mixed precision with bfloat16 or float16 (CUDA only) convolutions"
     )
     clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: unlimited")
@@ -53,12 +61,6 @@ class TrainConfig(Config):
     )
     early_stop: EarlyStopConfig | None = None
     log_every_steps: int = Field(1, ge=1)
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        """YAML reads 32 and 16 as numbers."""
-        return str(value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _validated_at_least_once(self) -> TrainConfig:

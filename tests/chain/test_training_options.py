@@ -90,3 +90,4 @@ def test_two_processes_share_the_batches(small_chain: Arguments, tmp_path: Path)
     assert _steps(tmp_path / "run") == [0, 1, 2]  # six events, one a batch, on two processes
     assert (tmp_path / "run" / "report.html").is_file()
     assert done.stdout.count("predict: wrote") == 1
+    assert done.stdout.count("CPU threads, engine ") == 1

@@ -18,11 +18,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lartpc_sparse.sparse.coordinates import MARGIN
 from lartpc_sparse.sparse.engines.minkowski_package import import_minkowski, reason_unavailable, slots_of_minkowski
 from lartpc_sparse.sparse.engines.torch_engine import TorchEngine
 from lartpc_sparse.sparse.kernel import axis_offsets, kernel_volume
-from lartpc_sparse.sparse.kernel_map import KernelMap
+from lartpc_sparse.sparse.kernel_map import KernelMap, check_reach, check_submanifold
 from lartpc_sparse.sparse.level import Level
 
 __all__ = ["MinkowskiEngine", "reason_unavailable"]
@@ -75,12 +74,12 @@ class MinkowskiEngine:
 
     def submanifold_map(self, level: Level, kernel_size: tuple[int, ...]) -> KernelMap:
         """See `Engine.submanifold_map`."""
-        if any(size % 2 == 0 for size in kernel_size):
-            raise ValueError(f"a submanifold kernel must be odd along every axis, got {kernel_size}")
+        check_submanifold(kernel_size)
         return _map(level, level, kernel_size, (1,) * level.dim, identity_slot=kernel_volume(kernel_size) // 2)
 
     def strided_map(self, fine: Level, coarse: Level, kernel_size: tuple[int, ...], step: tuple[int, ...]) -> KernelMap:
         """See `Engine.strided_map`."""
+        check_reach(kernel_size, step)
         return _map(fine, coarse, kernel_size, step, identity_slot=None)
 
     def convolve(
@@ -141,7 +140,6 @@ def _map(
     fine: Level, coarse: Level, kernel_size: tuple[int, ...], step: tuple[int, ...], identity_slot: int | None
 ) -> KernelMap:
     """The package's kernel map, with our slot numbers."""
-    _check_reach(kernel_size, step)
     _check_range(coarse, [axis_offsets(size) for size in kernel_size], fine.stride)
     start = _place(fine)
     end = _place(coarse, start.manager)
@@ -184,17 +182,6 @@ def _built(kernel_map: KernelMap) -> tuple[_MinkowskiMap, bool]:
         if isinstance(candidate, _MinkowskiMap):
             return candidate, backwards
     raise ValueError("the minkowski engine can only convolve with kernel maps that it built itself")
-
-
-def _check_reach(kernel_size: tuple[int, ...], step: tuple[int, ...]) -> None:
-    """Refuse what reaches beyond the margin that packed keys keep free, as every engine does.
-
-    Raises:
-        ValueError: a too large kernel size or step.
-    """
-    below = (many - 1 - axis_offsets(size)[0] for size, many in zip(kernel_size, step, strict=True))
-    if max(kernel_size) > MARGIN or max(below) > MARGIN:
-        raise ValueError(f"kernel_size {kernel_size} with step {step} reaches further than {MARGIN} voxels")
 
 
 def _check_range(level: Level, reach: Sequence[range], unit: tuple[int, ...]) -> None:

@@ -2,8 +2,8 @@
 
 A tile of output rows has to visit every slot that any of its rows has. Rows are therefore ordered by the bitmask
 of their slots (spconv v2; TorchSparse++, arXiv:2311.12862), here along a Gray code with the rarest slot as the
-highest bit: neighbours in that order differ in few bits, and tiles of thin tracks visit a fifth fewer slots than
-in plain order of the masks.
+highest bit: neighbours in that order differ in few bits, and tiles visit fewer slots than in plain order of the
+masks (4 to 16 % fewer, measured on two synthetic samples).
 """
 
 from __future__ import annotations
