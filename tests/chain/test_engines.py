@@ -24,7 +24,9 @@ def _semantic(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_bf16_from_training_to_report(engine: str, small_chain: Arguments, tmp_path: Path) -> None:
-    arguments = small_chain("train.epochs=1", "train.precision=bf16", "predict.precision=bf16", f"run.engine={engine}")
+    arguments = small_chain(
+        "run.threads=1", "train.epochs=1", "train.precision=bf16", "predict.precision=bf16", f"run.engine={engine}"
+    )
     assert main(arguments) == 0
     assert (tmp_path / "run" / "report.html").is_file()
     assert main([*arguments, "predict.precision=32", "predict.output=fp32.h5", "--only", "predict"]) == 0
@@ -38,8 +40,10 @@ def test_bf16_from_training_to_report(engine: str, small_chain: Arguments, tmp_p
 
 
 def test_predictions_of_two_engines_agree(small_chain: Arguments, tmp_path: Path) -> None:
-    assert main(small_chain("train.epochs=1", "run.engine=torch", "--only", "train", "predict")) == 0
-    arguments = small_chain("train.epochs=1", "run.engine=auto", "predict.output=auto.h5", "--only", "predict")
+    assert main(small_chain("run.threads=1", "train.epochs=1", "run.engine=torch", "--only", "train", "predict")) == 0
+    arguments = small_chain(
+        "run.threads=1", "train.epochs=1", "run.engine=auto", "predict.output=auto.h5", "--only", "predict"
+    )
     assert main(arguments) == 0
     labels, probabilities = _semantic(tmp_path / "run" / "auto.h5")
     labels_of_torch, probabilities_of_torch = _semantic(tmp_path / "run" / "predictions.h5")
@@ -50,7 +54,7 @@ def test_predictions_of_two_engines_agree(small_chain: Arguments, tmp_path: Path
 def test_the_choice_and_its_reason_are_said_once(
     small_chain: Arguments, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = small_chain("train.epochs=1", "run.device=cpu", "--only", "train", "predict")
+    arguments = small_chain("run.threads=1", "train.epochs=1", "run.device=cpu", "--only", "train", "predict")
     monkeypatch.setattr(cpu_engine, "reason_unavailable", lambda device: "no kernels here; install a compiler")
     assert main(arguments) == 0
     out = capsys.readouterr().out
@@ -66,7 +70,9 @@ def test_emulated_bf16_is_said_once_where_it_is_used(
     line = "precision bf16: this processor has no AVX512_BF16; the kernels emulate it, correct but not faster than 32"
     for instruction_set, precision, times in (("avx2", "bf16", 1), ("avx2", "32", 0), ("avx512_bf16", "bf16", 0)):
         monkeypatch.setattr(registry, "_instruction_set", lambda name=instruction_set: name)
-        arguments = small_chain("train.epochs=1", f"train.precision={precision}", "run.device=cpu", "--only", "train")
+        arguments = small_chain(
+            "run.threads=1", "train.epochs=1", f"train.precision={precision}", "run.device=cpu", "--only", "train"
+        )
         assert main(arguments) == 0
         assert capsys.readouterr().out.count(line) == times, (instruction_set, precision)
 
@@ -75,10 +81,10 @@ def test_what_cannot_run_is_refused_before_anything_starts(
     small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert main(small_chain("run.device=cpu", "run.engine=triton")) == 2
+    assert main(small_chain("run.threads=1", "run.device=cpu", "run.engine=triton")) == 2
     assert "engine triton cannot run here: the Triton engine needs" in capsys.readouterr().err
-    assert main(small_chain("run.device=cpu", "predict.precision=16")) == 2
+    assert main(small_chain("run.threads=1", "run.device=cpu", "predict.precision=16")) == 2
     assert "predict.precision 16 needs a CUDA device; use bf16 or 32 on a CPU" in capsys.readouterr().err
-    assert main(small_chain("run.engine=spconv")) == 2
+    assert main(small_chain("run.threads=1", "run.engine=spconv")) == 2
     assert "should be 'auto', 'cpu', 'triton', 'torch' or 'minkowski'" in capsys.readouterr().err
     assert not (tmp_path / "run" / "training").exists()
