@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_network import batch_of
+from test_benchmark_network import batch_of
 
 from benchmarks.contestant import Contestant, Unavailable
 from benchmarks.ours import OurEngine
