@@ -45,8 +45,14 @@ class SortedLevel(_Handle):
         """Sorts the voxels of a level.
 
         Raises:
-            ValueError: a coordinate or the number of events does not fit into a packed key.
+            ValueError: a coordinate or the number of events does not fit into a packed key; or voxels on another
+                device than the CPU, or not int32: the library reads the memory as it is.
         """
+        if not level.coords.is_cpu or level.coords.dtype != torch.int32 or level.offsets.dtype != torch.int64:
+            raise ValueError(
+                f"the cpu engine takes int32 coordinates and int64 offsets on the CPU, not {level.coords.dtype} and "
+                f"{level.offsets.dtype} on {level.coords.device}"
+            )
         coords, offsets = level.coords.contiguous(), level.offsets.contiguous()
         pointer = library().index_create(
             coords.data_ptr(), offsets.data_ptr(), len(coords), level.dim, level.num_events

@@ -53,6 +53,7 @@ class PreparedConvolution:
         # Half precision has no kernel of its own: it is computed in float32 and rounded at the end.
         self.dtype = dtype if dtype in _DTYPES else torch.float32
         self.out_channels = weights[0].shape[-1]
+        self._shapes = [(weight.shape[0] if weight.ndim == 3 else 1, weight.shape[-2]) for weight in weights]
         self._terms = (TermRecord * len(weights))()
         self._outputs = (OutputRecord * len(epilogues))()
         self._bias = None if bias is None else bias.to(torch.float32).contiguous()
@@ -63,6 +64,20 @@ class PreparedConvolution:
             output.scale, output.shift = self._keep(epilogue.scale), self._keep(epilogue.shift)
             output.y_stride = self.out_channels
             output.activation, output.slope = _ACTIVATIONS[epilogue.activation], epilogue.slope
+
+    def _check_shapes(
+        self, inputs: Sequence[Tensor], maps: Sequence[KernelMap | None], num_out: int, residual: Tensor | None
+    ) -> None:
+        for feats, kernel_map, (volume, c_in) in zip(inputs, maps, self._shapes, strict=True):
+            rows, slots = (num_out, 1) if kernel_map is None else (kernel_map.num_in, kernel_map.kernel_volume)
+            outputs = num_out if kernel_map is None else kernel_map.num_out
+            if feats.shape != (rows, c_in) or slots != volume or outputs != num_out or not feats.is_cpu:
+                raise ValueError(
+                    f"features {tuple(feats.shape)} on {feats.device} and a weight of {volume} slots and {c_in} input "
+                    f"channels do not fit a map of {slots} slots from {rows} to {outputs} voxels on the CPU"
+                )
+        if residual is not None and residual.shape != (num_out, self.out_channels):
+            raise ValueError(f"residual {tuple(residual.shape)} does not fit ({num_out}, {self.out_channels})")
 
     def _keep(self, factors: Tensor | None) -> int | None:
         if factors is None:
@@ -92,9 +107,12 @@ class PreparedConvolution:
         """See `FusedConvolution`.
 
         Raises:
+            ValueError: inputs, weights, maps and residual do not fit each other; unchecked, the kernels would read
+                beyond them.
             RuntimeError: the maps do not fit together.
         """
         dtype, channels = self.dtype, self.out_channels
+        self._check_shapes(inputs, maps, num_out, residual)
         alive = []  # what the library reads must outlive the call
         # Records of this call's own: two threads may use one model.
         terms = type(self._terms).from_buffer_copy(self._terms)
