@@ -105,7 +105,7 @@ def test_a_map_to_other_voxels_is_refused() -> None:
     voxels = many_tracks(2, 1)
     kernel_map = Plan.build(voxels.coords, voxels.offsets, CpuEngine()).submanifold_map((1, 1), (3, 3))
     prepared = CpuEngine().prepare([torch.ones(9, 2, 3)], [Epilogue()], None, torch.float32)
-    with pytest.raises(ValueError, match="do not fit a map of .* wanted"):
+    with pytest.raises(ValueError, match=r"do not fit a map of .* wanted"):
         prepared([torch.ones(len(voxels), 2)], [kernel_map], len(voxels) + 1)
 
 

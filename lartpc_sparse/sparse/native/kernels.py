@@ -74,7 +74,8 @@ class PreparedConvolution:
             if feats.shape != (rows, c_in) or slots != volume or outputs != num_out or not feats.is_cpu:
                 raise ValueError(
                     f"features {tuple(feats.shape)} on {feats.device} and a weight of {volume} slots and {c_in} input "
-                    f"channels do not fit a map of {slots} slots from {rows} to {outputs} voxels on the CPU, {num_out} wanted"
+                    f"channels do not fit a map of {slots} slots from {rows} to {outputs} voxels on the CPU, "
+                    f"{num_out} wanted"
                 )
         if residual is not None and residual.shape != (num_out, self.out_channels):
             raise ValueError(f"residual {tuple(residual.shape)} does not fit ({num_out}, {self.out_channels})")
