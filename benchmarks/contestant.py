@@ -45,7 +45,8 @@ class Contestant(ABC):
 
     def inference(self) -> Tensor:
         """A pass in evaluation mode, without a graph."""
-        self.network.eval()
+        if self.network.training:  # the call walks through all modules
+            self.network.eval()
         with torch.no_grad():  # the peers' own autograd functions do not all accept inference tensors
             return self.forward()
 

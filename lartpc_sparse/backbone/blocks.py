@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from lartpc_sparse.sparse import BatchNorm, FeatureLayer, PointwiseConv, SparseTensor, SubmanifoldConv
+from lartpc_sparse.sparse import BatchNorm, FeatureLayer, NormActivation, PointwiseConv, SparseTensor, SubmanifoldConv
 
 __all__ = ["ActivationName", "Block", "BlockStyle", "NormName", "PlainBlock", "ResidualBlock"]
 
@@ -38,13 +38,13 @@ class BlockStyle:
             return BatchNorm(channels)
         return FeatureLayer(nn.LayerNorm(channels) if self.norm == "layer" else nn.Identity())
 
-    def norm_activation(self, channels: int) -> nn.Sequential:
+    def norm_activation(self, channels: int) -> NormActivation:
         """Normalisation, then activation."""
         activation = _ACTIVATIONS[self.activation]()
         # The normalised features are needed nowhere else; without a norm they are the block's own input.
         if self.norm != "none" and hasattr(activation, "inplace"):
             activation.inplace = True  # type: ignore[assignment]
-        return nn.Sequential(self.normalisation(channels), FeatureLayer(activation))
+        return NormActivation(self.normalisation(channels), FeatureLayer(activation))
 
     def convolution(self, in_channels: int, out_channels: int) -> SubmanifoldConv:
         """A submanifold convolution; it has a bias only where no normalisation follows."""

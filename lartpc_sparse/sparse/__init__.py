@@ -6,6 +6,7 @@ from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.layers import (
     BatchNorm,
     FeatureLayer,
+    NormActivation,
     PointwiseConv,
     Pool,
     StridedConv,
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureLayer",
     "KernelMap",
     "Level",
+    "NormActivation",
     "Plan",
     "PointwiseConv",
     "Pool",

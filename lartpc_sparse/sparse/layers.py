@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lartpc_sparse.sparse.kernel import kernel_volume, per_axis
+from lartpc_sparse.sparse.normalisation import is_normalising
 from lartpc_sparse.sparse.operations import (
     PoolMode,
     pointwise_conv,
@@ -22,6 +23,7 @@ from lartpc_sparse.sparse.tensor import SparseTensor
 __all__ = [
     "BatchNorm",
     "FeatureLayer",
+    "NormActivation",
     "PointwiseConv",
     "Pool",
     "StridedConv",
@@ -166,6 +168,18 @@ class BatchNorm(nn.BatchNorm1d):
             )
         return x.replace(super().forward(x.feats))
 
+    def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Bring the running statistics up to date with those of `count` voxels (biased variance), as torch does."""
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+            unbiased = variance * (count / (count - 1))
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+
 
 class FeatureLayer(nn.Module):
     """A torch module on the features, voxels kept: activations, dropout, layer norms."""
@@ -177,3 +191,40 @@ class FeatureLayer(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Transformed features, same voxels."""
         return x.replace(self.module(x.feats))
+
+
+class NormActivation(nn.Sequential):
+    """A normalisation, then an activation.
+
+    In training, a `BatchNorm` with a ReLU or leaky ReLU is one pass each way on engines that offer it
+    (`NormalisingEngine`); the running statistics follow torch's rules.
+    """
+
+    def __init__(self, norm: nn.Module, activation: nn.Module) -> None:
+        super().__init__(norm, activation)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Normalised and activated features, same voxels."""
+        norm, activation = self
+        engine, slope = x.plan.engine, _slope(activation)
+        fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not _hooked(norm, activation)
+        if not fits or slope is None or len(x) < 2 or x.feats.dtype != norm.weight.dtype or not is_normalising(engine):
+            result: SparseTensor = activation(norm(x))
+            return result
+        assert isinstance(norm, BatchNorm)
+        feats, mean, variance = engine.batch_norm(x.feats, norm.weight, norm.bias, norm.eps, slope)
+        norm.track(mean, variance, len(x))
+        return x.replace(feats)
+
+
+def _slope(layer: nn.Module) -> float | None:
+    """Slope below 0 of a ReLU or leaky ReLU, None for anything else."""
+    module = layer.module if isinstance(layer, FeatureLayer) else None
+    if isinstance(module, nn.ReLU):
+        return 0.0
+    return module.negative_slope if isinstance(module, nn.LeakyReLU) and module.negative_slope >= 0 else None
+
+
+def _hooked(*modules: nn.Module) -> bool:
+    """Whether somebody wants to see what passes through the modules one by one."""
+    return any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in modules)

@@ -25,6 +25,8 @@ from lartpc_sparse.sparse.native.kernels import (
     weight_gradient,
 )
 from lartpc_sparse.sparse.native.library import missing_reason
+from lartpc_sparse.sparse.native.norms import moments, normalise, normalise_gradient
+from lartpc_sparse.sparse.normalisation import Normalised
 
 __all__ = ["CpuEngine", "reason_unavailable"]
 
@@ -80,6 +82,17 @@ class CpuEngine:
         """See `FusingEngine.prepare`."""
         return PreparedConvolution(weights, epilogues, bias, dtype)
 
+    def batch_norm(
+        self,
+        feats: Float[Tensor, "N C"],
+        weight: Float[Tensor, " C"],
+        bias: Float[Tensor, " C"],
+        eps: float,
+        slope: float,
+    ) -> Normalised:
+        """See `NormalisingEngine.batch_norm`."""
+        return Normalised(*_BatchNorm.apply(feats, weight, bias, eps, slope))  # type: ignore[no-untyped-call]
+
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
@@ -99,3 +112,26 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_weight = weight_gradient(feats, grad_out, kernel_map)
         return grad_feats, grad_weight, None
+
+
+class _BatchNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(  # noqa: PLR0917  autograd passes by position
+        ctx: Any, feats: Tensor, weight: Tensor, bias: Tensor, eps: float, slope: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = moments(feats)
+        rstd = torch.rsqrt(variance + eps)
+        scale = weight.detach().double() * rstd
+        factors = torch.stack([scale, bias.detach().double() - mean * scale, mean, rstd])
+        ctx.save_for_backward(feats, factors)
+        ctx.slope = slope
+        mean, variance = mean.to(feats.dtype), variance.to(feats.dtype)
+        ctx.mark_non_differentiable(mean, variance)
+        return normalise(feats, factors[0], factors[1], slope), mean, variance
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        feats, factors = ctx.saved_tensors
+        by_feats, by_weight, by_bias = normalise_gradient(feats, grad, factors, ctx.slope)
+        return by_feats, by_weight.to(feats.dtype), by_bias.to(feats.dtype), None, None

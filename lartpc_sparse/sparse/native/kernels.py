@@ -11,22 +11,12 @@ from torch import Tensor
 from lartpc_sparse.sparse.fusion import Epilogue
 from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.native.handles import BlockedMap, BlockedMapHandle
-from lartpc_sparse.sparse.native.library import OutputRecord, TermRecord, library
+from lartpc_sparse.sparse.native.library import OutputRecord, TermRecord, check_status, library
+from lartpc_sparse.sparse.native.tensors import DTYPES, whole_rows
 
 __all__ = ["PreparedConvolution", "convolve", "pack_weight", "transpose_weight", "weight_gradient"]
 
-_DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
 _ACTIVATIONS = {None: 0, "leaky_relu": 1, "elu": 2, "gelu": 3}
-
-
-def _check(status: int) -> None:
-    if status != 0:
-        raise RuntimeError(f"CPU engine: {library().error}")
-
-
-def _rows(feats: Tensor) -> Tensor:
-    """The features with every row in one piece of memory."""
-    return feats if feats.stride(1) == 1 and feats.stride(0) >= feats.shape[1] else feats.contiguous()
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -51,7 +41,7 @@ class PreparedConvolution:
     ) -> None:
         self.asked = dtype
         # Half precision has no kernel of its own: it is computed in float32 and rounded at the end.
-        self.dtype = dtype if dtype in _DTYPES else torch.float32
+        self.dtype = dtype if dtype in DTYPES else torch.float32
         self.out_channels = weights[0].shape[-1]
         self._shapes = [(weight.shape[0] if weight.ndim == 3 else 1, weight.shape[-2]) for weight in weights]
         self._terms = (TermRecord * len(weights))()
@@ -119,21 +109,21 @@ class PreparedConvolution:
         terms = type(self._terms).from_buffer_copy(self._terms)
         outputs = type(self._outputs).from_buffer_copy(self._outputs)
         for term, given, kernel_map in zip(terms, inputs, maps, strict=True):
-            feats = _rows(given.to(dtype))
+            feats = whole_rows(given.to(dtype))
             alive.append(feats)
             term.x, term.x_stride = feats.data_ptr(), feats.stride(0)
             term.map = None
             if kernel_map is not None:
                 handle, term.reversed = _native(kernel_map)
                 term.map = handle.pointer
-        residual = None if residual is None else _rows(residual.to(dtype))
+        residual = None if residual is None else whole_rows(residual.to(dtype))
         results = [torch.empty((num_out, channels), dtype=dtype) for _ in outputs]
         for output, result in zip(outputs, results, strict=True):
             output.y = result.data_ptr()
         if num_out and channels:
-            _check(
+            check_status(
                 library().convolve(
-                    _DTYPES[dtype],
+                    DTYPES[dtype],
                     terms,
                     len(terms),
                     num_out,
@@ -162,14 +152,16 @@ def weight_gradient(
 ) -> Float[Tensor, "K C_in C_out"]:
     """Sum over the pairs (p, q) of each slot of feats[p]^T grad[q], in the format of the features."""
     dtype = torch.float64 if feats.dtype == torch.float64 else torch.float32
-    x, g = _rows(feats.to(dtype)), _rows(grad.to(dtype))
+    x, g = whole_rows(feats.to(dtype)), whole_rows(grad.to(dtype))
     volume = kernel_map.kernel_volume
-    result = torch.zeros((volume, x.shape[1], g.shape[1]), dtype=dtype)
+    shape = (volume, x.shape[1], g.shape[1])
+    # The library writes every element; clearing them first took 3 % of a training step.
+    result = (torch.empty if kernel_map.num_out else torch.zeros)(shape, dtype=dtype)
     handle, is_reversed = _native(kernel_map)
     if result.numel() and kernel_map.num_out:
-        _check(
+        check_status(
             library().weight_gradient(
-                _DTYPES[dtype],
+                DTYPES[dtype],
                 x.data_ptr(),
                 x.stride(0),
                 x.shape[1],
@@ -191,9 +183,9 @@ def transpose_weight(weight: Float[Tensor, "K C_in C_out"]) -> Float[Tensor, "K 
     weight = weight.contiguous()
     slots, rows, columns = weight.shape
     out = weight.new_empty((slots, columns, rows))
-    _check(
+    check_status(
         library().transpose_weight(
-            _DTYPES[weight.dtype], weight.data_ptr(), slots, rows, columns, out.data_ptr(), torch.get_num_threads()
+            DTYPES[weight.dtype], weight.data_ptr(), slots, rows, columns, out.data_ptr(), torch.get_num_threads()
         )
     )
     return out
@@ -207,5 +199,7 @@ def pack_weight(weight: Float[Tensor, "*K C_in C_out"]) -> Tensor:
     words = library().packed_size(slots, c_in, c_out) // 2
     rows = max(slots * ((c_in + 1) // 2), 1)
     packed = torch.empty((slots, (c_in + 1) // 2, words // rows), dtype=torch.int32)
-    _check(library().pack_weight(weight.data_ptr(), slots, c_in, c_out, packed.data_ptr(), torch.get_num_threads()))
+    check_status(
+        library().pack_weight(weight.data_ptr(), slots, c_in, c_out, packed.data_ptr(), torch.get_num_threads())
+    )
     return packed

@@ -8,9 +8,9 @@ import os
 from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64, c_void_p
 from pathlib import Path
 
-__all__ = ["OutputRecord", "TermRecord", "library", "missing_reason", "select_instruction_set"]
+__all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 1
+_ABI_VERSION = 2
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -85,6 +85,30 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "transpose_weight": (c_int32, (c_int32, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int32)),
     "packed_size": (c_int64, (c_int64, c_int64, c_int64)),
     "pack_weight": (c_int32, (c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int32)),
+    "norm_moments": (
+        c_int32,
+        (c_int32, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int32),
+    ),
+    "norm_apply": (
+        c_int32,
+        (c_int32, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_double, c_void_p, c_int32),
+    ),
+    "norm_gradient": (
+        c_int32,
+        (
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_int64,
+            c_int64,
+            c_int64,
+            *(c_void_p,) * 4,
+            c_double,
+            *(c_void_p,) * 3,
+            c_int32,
+        ),
+    ),
     "fma_peak": (c_double, (c_int32, c_double)),
 }
 
@@ -173,6 +197,16 @@ def select_instruction_set(name: str) -> None:
         RuntimeError: unknown, or the processor lacks it.
     """
     _select(library(), name)
+
+
+def check_status(status: int) -> None:
+    """Turn what a function of the library returned into an error.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    if status != 0:
+        raise RuntimeError(f"CPU engine: {library().error}")
 
 
 def _select(loaded: _Library, name: str) -> None:

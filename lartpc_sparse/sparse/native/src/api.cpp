@@ -12,6 +12,7 @@
 #include "index.h"
 #include "kernels.h"
 #include "maps.h"
+#include "norm.h"
 #include "pool.h"
 
 namespace lartpc {
@@ -56,12 +57,6 @@ const Kernels* best_kernels() {
 }
 
 std::atomic<const Kernels*> chosen{nullptr};
-
-const Kernels& kernels() {
-  const Kernels* have = chosen.load(std::memory_order_acquire);
-  if (!have) chosen.store(have = best_kernels(), std::memory_order_release);
-  return *have;
-}
 
 int dtype_index(int32_t dtype, int32_t count) {
   if (dtype < 0 || dtype >= count) throw std::invalid_argument("no kernel for dtype " + std::to_string(dtype));
@@ -196,12 +191,19 @@ void pack_slot(const uint16_t* w, int64_t cin, int64_t cout, uint32_t* packed) {
 }
 
 }  // namespace
+
+const Kernels& kernels() {
+  const Kernels* have = chosen.load(std::memory_order_acquire);
+  if (!have) chosen.store(have = best_kernels(), std::memory_order_release);
+  return *have;
+}
+
 }  // namespace lartpc
 
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 1; }
+int32_t lartpc_abi_version() { return 2; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -318,6 +320,33 @@ int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t co
       pack_slot(static_cast<const uint16_t*>(w) + slot * cin * cout, cin, cout,
                 static_cast<uint32_t*>(packed) + slot * size);
     });
+    return 0;
+  });
+}
+
+int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels, double* mean,
+                            double* variance, int32_t threads) {
+  return guarded<>(-1, [&] {
+    norm_moments(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels}, mean, variance, threads);
+    return 0;
+  });
+}
+
+int32_t lartpc_norm_apply(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
+                          const double* scale, const double* shift, double slope, void* y, int32_t threads) {
+  return guarded<>(-1, [&] {
+    norm_apply(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels}, scale, shift, slope, y, threads);
+    return 0;
+  });
+}
+
+int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, const void* grad, int64_t grad_stride,
+                             int64_t n, int64_t channels, const double* scale, const double* shift, const double* mean,
+                             const double* rstd, double slope, void* dx, double* grad_weight, double* grad_bias,
+                             int32_t threads) {
+  return guarded<>(-1, [&] {
+    norm_gradient(dtype_index(dtype, 2), {x, x_stride, grad, grad_stride, n, channels},
+                  {scale, shift, mean, rstd, slope}, dx, grad_weight, grad_bias, threads);
     return 0;
   });
 }

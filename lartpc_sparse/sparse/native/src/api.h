@@ -92,5 +92,20 @@ LARTPC_API int64_t lartpc_packed_size(int64_t slots, int64_t cin, int64_t cout);
 LARTPC_API int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t cout, void* packed,
                                       int32_t threads);
 
+// Batch normalisation with a leaky ReLU (slope 0: ReLU, 1: none) over n rows, float32 or float64. Statistics and
+// factors are in float64; results depend neither on the number of threads nor, but for rounding, on n.
+//   moments: mean and biased variance of each channel.
+//   apply: y (n, channels) = activation(scale * x + shift).
+//   gradient: dx (n, channels) of apply with scale = weight * rstd, shift = bias - mean * scale, and statistics of these
+//   rows; grad_weight and grad_bias of each channel.
+LARTPC_API int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
+                                       double* mean, double* variance, int32_t threads);
+LARTPC_API int32_t lartpc_norm_apply(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
+                                     const double* scale, const double* shift, double slope, void* y, int32_t threads);
+LARTPC_API int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, const void* grad,
+                                        int64_t grad_stride, int64_t n, int64_t channels, const double* scale,
+                                        const double* shift, const double* mean, const double* rstd, double slope,
+                                        void* dx, double* grad_weight, double* grad_bias, int32_t threads);
+
 // Multiply-add throughput of `threads` threads over `seconds`, in GFLOP/s: what the kernels are measured against.
 LARTPC_API double lartpc_fma_peak(int32_t threads, double seconds);

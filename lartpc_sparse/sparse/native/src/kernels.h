@@ -47,6 +47,33 @@ class Workspace {
   std::vector<char> drawers_[6];
 };
 
+// Some rows of features, and of gradients where there are any.
+struct NormRows {
+  const void* x;
+  int64_t x_stride;
+  const void* grad;
+  int64_t grad_stride;
+  int64_t count;
+  int64_t channels;
+};
+
+// Factors of each channel, in the format of the features, with room up to a whole vector.
+struct NormFactors {
+  const void* scale;
+  const void* shift;
+  const void* mean;
+  const void* by_x;
+  const void* constant;
+  double slope;
+};
+
+struct NormKernels {
+  void (*moments)(const NormRows&, void* mean, void* m2);
+  void (*apply)(const NormRows&, const NormFactors&, void* y);
+  void (*gradient_sums)(const NormRows&, const NormFactors&, void* sum, void* product);
+  void (*input_gradient)(const NormRows&, const NormFactors&, void* dx);
+};
+
 struct Kernels {
   const char* isa;
   bool (*runs_here)();
@@ -57,7 +84,11 @@ struct Kernels {
                              void* sum, Workspace&);
   int64_t width[2];  // elements of a vector, float32 and float64: columns are padded to it
   int64_t (*fma_burst)();  // floating-point operations done in one burst of multiply-adds
+  NormKernels norm[2];
 };
+
+// The kernels in use.
+const Kernels& kernels();
 
 extern const Kernels avx512_bf16_kernels, avx512_kernels, avx2_kernels, portable_kernels;
 

@@ -724,6 +724,10 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
   }
 }
 
+// ---- normalisation -------------------------------------------------------------------------------------------------
+
+#include "norm_impl.h"
+
 // ---- the yardstick -------------------------------------------------------------------------------------------------
 
 template <size_t... I>
@@ -753,7 +757,11 @@ int64_t fma_burst() { return fma_burst(std::make_index_sequence<LARTPC_REGISTERS
   {                                                                                                                \
     isa, runs_here, {space::convolve_block<float>, space::convolve_block<double>, space::convolve_block<space::BFloat16>}, \
         {space::weight_gradient<float>, space::weight_gradient<double>},                                           \
-        {space::Simd<float>::W, space::Simd<double>::W}, space::fma_burst                                          \
+        {space::Simd<float>::W, space::Simd<double>::W}, space::fma_burst,                                         \
+        {{space::norm_moments<float>, space::norm_apply<float>, space::norm_gradient_sums<float>,                  \
+          space::norm_input_gradient<float>},                                                                      \
+         {space::norm_moments<double>, space::norm_apply<double>, space::norm_gradient_sums<double>,               \
+          space::norm_input_gradient<double>}}                                                                     \
   }
 
 }  // namespace lartpc

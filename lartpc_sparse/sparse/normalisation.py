@@ -1,0 +1,52 @@
+"""Batch normalisation and activation in one pass each way, for training.
+
+Engines that can do it offer `batch_norm`; `is_normalising` asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lartpc_sparse.sparse.engines.base import Engine
+
+__all__ = ["Normalised", "NormalisingEngine", "is_normalising"]
+
+
+class Normalised(NamedTuple):
+    """Result of `NormalisingEngine.batch_norm`.
+
+    Attributes:
+        feats: normalised and activated.
+        mean, variance: of each channel over the voxels, the variance biased; without gradient.
+    """
+
+    feats: Float[Tensor, "N C"]
+    mean: Float[Tensor, " C"]
+    variance: Float[Tensor, " C"]
+
+
+@runtime_checkable
+class NormalisingEngine(Engine, Protocol):
+    """An engine with a batch normalisation of its own."""
+
+    def batch_norm(
+        self,
+        feats: Float[Tensor, "N C"],
+        weight: Float[Tensor, " C"],
+        bias: Float[Tensor, " C"],
+        eps: float,
+        slope: float,
+    ) -> Normalised:
+        """Leaky ReLU (slope 0: ReLU, 1: none) of weight * (feats - mean) / sqrt(variance + eps) + bias.
+
+        Statistics are those of `feats`; differentiable in feats, weight and bias. N > 1, float32 or float64.
+        Source: Ioffe and Szegedy, arXiv:1502.03167.
+        """
+
+
+def is_normalising(engine: Engine) -> TypeGuard[NormalisingEngine]:
+    """Whether the engine offers `batch_norm`."""
+    return isinstance(engine, NormalisingEngine)
