@@ -169,11 +169,12 @@ def _raised(event: Event, columns: Columns, offset: Mapping[str, int], id_column
     raised = dict(columns)
     for names, lowest in _families(id_columns):
         for name in set(names) & columns.keys():
-            column = columns[name]
-            real = _real(column, lowest)
-            if _highest(event, name, column, lowest) + offset[name] > np.iinfo(column.dtype).max:
+            column, highest = columns[name], _highest(event, name, columns[name], lowest)
+            if highest < lowest or not offset[name]:
+                continue
+            if highest + offset[name] > np.iinfo(column.dtype).max:
                 raise UserError(f"{event.key}: column {name} is {column.dtype}, too small for an overlay; use int64")
-            raised[name] = np.where(real, column + column.dtype.type(offset[name]), column)
+            raised[name] = np.where(_real(column, lowest), column + column.dtype.type(offset[name]), column)
     return raised
 
 
