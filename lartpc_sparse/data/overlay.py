@@ -60,7 +60,7 @@ class Overlay:
             return []
         number = int(rng.integers(*self.count, endpoint=True))
         drawn = rng.choice(len(self.reader) - self.same, size=number, replace=False)
-        return [int(other) + (self.same and other >= index) for other in drawn]
+        return [int(other) + int(self.same and other >= index) for other in drawn]
 
     def mean_voxels(self) -> int:
         """Voxels that an event gains on average, as stored in the files; for batches with a voxel budget."""
@@ -155,7 +155,8 @@ def _id_offsets(events: Sequence[Event], id_columns: tuple[str, ...]) -> list[di
 def _highest(event: Event, name: str, column: Shaped[np.ndarray, "_ ..."], lowest: int) -> int:
     if column.dtype.kind not in "iu":
         raise UserError(f"{event.key}: column {name} numbers things, but has type {column.dtype}; use whole numbers")
-    return int(column[_real(column, lowest)].max(initial=-1))
+    found = column[_real(column, lowest)]
+    return int(found.max()) if found.size else -1
 
 
 def _real(column: Shaped[np.ndarray, "_ ..."], lowest: int) -> Shaped[np.ndarray, "_ ..."]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from pydantic import Field, PositiveInt
 
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, require_unmasked
 
-__all__ = ["Mask", "MaskConfig", "block_of_voxel"]
+__all__ = ["Mask", "MaskConfig", "block_of_voxel", "uniform_of"]
 
 
 class MaskConfig(TransformConfig):
@@ -53,19 +53,29 @@ class Mask:
         """
         require_unmasked(event, "mask")
         block = np.array(per_axis(self.block, event.dim, "mask.block"), dtype=np.int64)
-        number = block_of_voxel(event, block, rng.integers(0, block))
-        lost = rng.random(int(number.max(initial=-1)) + 1) < self.probability
-        return event.select(~lost[number])
+        cell = block_of_voxel(event, block, rng.integers(0, block))
+        return event.select(uniform_of(cell, rng) >= self.probability)
 
 
 def block_of_voxel(
     event: Event, block: Int64[np.ndarray, " D"], start: Int64[np.ndarray, " D"]
 ) -> Int64[np.ndarray, " N"]:
-    """Number, from 0, of the occupied block that holds each voxel; the grid is shifted back by `start` voxels."""
-    place = (event.coords + start) // block
-    cells = (np.array(event.image_size, dtype=np.int64) - 1 + block) // block + 1
-    flat = np.zeros(len(event), dtype=np.int64)
+    """Number of the block that holds each voxel; the grid is moved back by `start` voxels, 0 <= start < block."""
+    cells = (np.array(event.image_size, dtype=np.int64) - 1 + start) // block + 1
+    number = np.zeros(len(event), dtype=np.int64)
     for axis in range(event.dim):
-        flat = flat * cells[axis] + place[:, axis]
-    result: Int64[np.ndarray, " N"] = np.unique(flat, return_inverse=True)[1].astype(np.int64)
-    return result
+        number = number * cells[axis] + (event.coords[:, axis] + start[axis]) // block[axis]
+    return number
+
+
+def uniform_of(numbers: Int64[np.ndarray, " N"], rng: np.random.Generator) -> Float64[np.ndarray, " N"]:
+    """A random number in [0, 1) for each different entry, equal entries get the same.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) of the entry, at a random place of its sequence:
+    no sorting and no table over all blocks of the image.
+    """
+    z = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + rng.integers(0, 2**64, dtype=np.uint64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    uniform: Float64[np.ndarray, " N"] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+    return uniform

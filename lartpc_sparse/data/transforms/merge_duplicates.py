@@ -73,21 +73,22 @@ def merge_duplicates(event: Event, priority: tuple[str, ...] = ()) -> Event:
         return event
     voxel = _voxel_number(event.coords)
     order = np.argsort(voxel)
-    if (np.diff(voxel[order]) == 0).any():
-        # The row that gives the labels comes first in its voxel; lexsort is stable, its last key is the primary one.
-        order = np.lexsort((-event.energy, ranks, voxel))
-    elif np.array_equal(order, np.arange(len(order))):
-        return event
-    else:
-        return event.select(order)
-    starts = np.flatnonzero(np.diff(voxel[order], prepend=-1))
+    is_first = np.diff(voxel[order], prepend=-1) != 0
+    starts = np.flatnonzero(is_first)
+    if len(starts) == len(order):
+        return event if np.array_equal(order, np.arange(len(order))) else event.select(order)
+    # In a voxel with several rows the one that gives the labels comes first; lexsort takes its last key first.
+    counts = np.diff(starts, append=len(order))
+    shared = np.flatnonzero(np.repeat(counts > 1, counts))
+    rows = order[shared]
+    order[shared] = rows[np.lexsort((rows, -event.energy[rows], ranks[rows], voxel[rows]))]
     energy = np.add.reduceat(event.energy[order].astype(np.float64), starts).astype(np.float32)
     leading = order[starts]
     feats = event.feats[leading]
     feats[:, features_equal_to_energy(event)] = energy[:, None]
 
     voxel_of_row = np.full(len(event) + 1, -1, dtype=np.int64)  # the last entry serves inverse_index == -1
-    voxel_of_row[order] = np.cumsum(np.diff(voxel[order], prepend=-1) != 0) - 1
+    voxel_of_row[order] = np.cumsum(is_first) - 1
     return event.replace(
         coords=event.coords[leading],
         energy=energy,
