@@ -35,7 +35,8 @@ from lartpc_sparse.data.transforms import (
     Translate,
 )
 
-EVENT, SEED = 3, 4
+EVENT, SEED = 34, 7
+SIZE = 2.0
 COLOURS = {
     "HIP": "#d55e00",
     "MIP": "#0072b2",
@@ -49,13 +50,13 @@ PANELS: dict[str, Transform] = {
     "rotate90": Rotate90(axes=(0, 1)),
     "translate, max_shift 200": Translate(200),
     "jitter, max_shift 8, probability 0.5": Jitter(8, 0.5),
-    "smear_energy, relative 0.5": SmearEnergy(relative=0.5),
+    "smear_energy, relative 0.5 (colour: energy)": SmearEnergy(relative=0.5),
     "random_voxel_loss, probability 0.7": RandomVoxelLoss(0.7),
     "mask, block 48, probability 0.3": Mask(48, 0.3),
     "dead_regions, slabs and a box": DeadRegions(
-        fixed=(((380, 400), None, None),),
+        fixed=(((240, 260), None, None), ((640, 660), None, None)),
         random=(
-            RandomRegionsConfig(axes=(1,), count=(3, 3), width=(10, 30)),
+            RandomRegionsConfig(axes=(1,), count=(4, 4), width=(15, 40)),
             RandomRegionsConfig(axes=(0, 1), width=(120, 160)),
         ),
     ),
@@ -68,10 +69,10 @@ def draw(axes: Axes, event: Event, title: str, *, by_energy: bool = False) -> No
     order = np.argsort(event.energy)
     x, y = event.coords[order, 0], event.coords[order, 1]
     if by_energy:
-        axes.scatter(x, y, s=1.2, c=np.log10(event.energy[order] + 0.05), cmap="viridis", lw=0, vmin=-1.3, vmax=0.7)
+        axes.scatter(x, y, s=SIZE, c=np.log10(event.energy[order] + 0.05), cmap="viridis", lw=0, vmin=-1.3, vmax=0.7)
     else:
         palette = np.array([COLOURS[name] for name in event.classes])
-        axes.scatter(x, y, s=1.2, c=palette[event.labels["semantic"][order]], lw=0)
+        axes.scatter(x, y, s=SIZE, c=palette[event.labels["semantic"][order]], lw=0)
     axes.set_xlim(0, event.image_size[0])
     axes.set_ylim(0, event.image_size[1])
     axes.set_aspect("equal")
@@ -95,7 +96,7 @@ def main() -> None:
     overlaid = data[0, EVENT]
     draw(next(panels), overlaid, f"overlay of two more events\n{len(overlaid)} voxels")
     axes = next(panels)
-    axes.scatter(overlaid.coords[:, 0], overlaid.coords[:, 1], s=1.2, c=overlaid.labels["overlay"], cmap="brg", lw=0)
+    axes.scatter(overlaid.coords[:, 0], overlaid.coords[:, 1], s=SIZE, c=overlaid.labels["overlay"], cmap="brg", lw=0)
     axes.set(xlim=(0, overlaid.image_size[0]), ylim=(0, overlaid.image_size[1]), aspect="equal")
     axes.set_title("the same, coloured by the label `overlay`\n(number of the event)", fontsize=8)
     axes.tick_params(labelsize=6)

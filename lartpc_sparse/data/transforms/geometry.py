@@ -137,11 +137,12 @@ class Translate:
         """
         if len(event) == 0:
             return event
-        below = event.coords.min(axis=0)
-        above = np.array(event.image_size, dtype=np.int64) - 1 - event.coords.max(axis=0)
+        columns = np.ascontiguousarray(event.coords.T)  # much faster than along the first axis
+        below, last = columns.min(axis=1), columns.max(axis=1)
+        above = np.array(event.image_size, dtype=np.int64) - 1 - last
         if below.min() < 0 or above.min() < 0:
             raise BadEventError(
-                f"{event.key}: coords span {below.tolist()} to {event.coords.max(axis=0).tolist()}, "
+                f"{event.key}: coords span {below.tolist()} to {last.tolist()}, "
                 f"outside the image of {event.image_size} voxels; correct image_size"
             )
         shift = rng.integers(-np.minimum(below, self.max_shift), np.minimum(above, self.max_shift), endpoint=True)

@@ -121,11 +121,12 @@ def class_ranks(event: Event, priority: tuple[str, ...]) -> Int64[np.ndarray, " 
 
 def _voxel_number(coords: Int32[np.ndarray, "N D"]) -> Int64[np.ndarray, " N"]:
     """A number from 0 for each row, equal for equal coordinates and ordered as they are."""
-    low = coords.min(axis=0).astype(np.int64)
-    span = coords.max(axis=0) - low + 1
+    columns = np.ascontiguousarray(coords.T).astype(np.int64)
+    low = columns.min(axis=1)
+    span = columns.max(axis=1) - low + 1
     if np.prod(span.astype(np.float64)) > 2**62:  # far outside of any image
         return np.unique(coords, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
     number = np.zeros(len(coords), dtype=np.int64)
-    for axis in range(coords.shape[1]):
-        number = number * span[axis] + (coords[:, axis] - low[axis])
+    for column, lowest, width in zip(columns, low, span, strict=True):
+        number = number * width + (column - lowest)
     return number
