@@ -35,7 +35,7 @@ from lartpc_sparse.data.transforms import (
     Translate,
 )
 
-EVENT, SEED = 34, 7
+EVENT, SEED = 34, 8
 SIZE = 2.0
 COLOURS = {
     "HIP": "#d55e00",
