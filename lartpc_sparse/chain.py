@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_training
@@ -136,15 +137,17 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "model": section["model"],
             "train": section.get("train"),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
+            "overlay": _overlay_files(config, "train", "validation"),
         }
     if step == "predict":
-        used = {name: data[name] for name in ("test", "transforms", "batch", "on_bad_event")}
+        used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
         return {
             "seed": config.run.seed,
             "data": used,
             "model": section["model"],
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
+            "overlay": _overlay_files(config, "test"),
             "checkpoint": file_identity(folder.checkpoint),
         }
     if step == "evaluate":
@@ -158,7 +161,15 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
 
 
 def _reader_files(config: ChainConfig, part: str) -> list[Any]:
-    reader = getattr(config.data, part)
+    return _files(getattr(config.data, part))
+
+
+def _overlay_files(config: ChainConfig, *parts: str) -> list[Any]:
+    overlay = config.data.overlay
+    return [] if overlay is None or not set(parts) & set(overlay.use) else _files(overlay.reader)
+
+
+def _files(reader: ReaderConfig | None) -> list[Any]:
     return [] if reader is None else [file_identity(Path(name)) for name in reader.build().files]
 
 

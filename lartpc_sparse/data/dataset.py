@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int64
 from torch.utils.data import Dataset
 
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.overlay import Overlay, overlay_events
 from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.data.transforms.base import Transform
+from lartpc_sparse.data.transforms.merge_duplicates import merge_duplicates
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = ["EventDataset", "bad_event_reason", "event_rng"]
@@ -19,6 +22,8 @@ __all__ = ["EventDataset", "bad_event_reason", "event_rng"]
 logger = logging.getLogger("lartpc_sparse")
 
 BAD_EVENT = "bad_event"
+_OVERLAY_POSITION = 2_000_000
+"""Place of the overlay in the chain of random generators: behind transforms and views, whose streams it spares."""
 
 
 def event_rng(seed: int, epoch: int, index: int, position: int) -> np.random.Generator:
@@ -57,6 +62,10 @@ class EventDataset(Dataset[Event]):
     readable event of the same reader: of the first one that this process read, or else the first one in the
     file. So a batch keeps its labels. Its only particle column is the reason; see `bad_event_reason`.
 
+    With an overlay, other events are laid over the event before the transforms, chosen anew in every epoch, and
+    voxels in common are joined by `merge_duplicates`; see `overlay_events` for the labels. An added event that raises
+    BadEventError stops the job, or, with "skip", is left out, logged and counted like a skipped one.
+
     Attributes:
         reader: source of the events.
         transforms: applied in order.
@@ -70,6 +79,7 @@ class EventDataset(Dataset[Event]):
         *,
         seed: int,
         on_bad_event: Literal["fail", "skip"] = "fail",
+        overlay: Overlay | None = None,
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
@@ -78,10 +88,16 @@ class EventDataset(Dataset[Event]):
         self.bad_events: list[tuple[EventKey, str]] = []
         self._seed = seed
         self._skip = on_bad_event == "skip"
+        self._overlay = overlay
         self._template: Event | None = None
 
     def __len__(self) -> int:
         return len(self.reader)
+
+    def num_voxels(self) -> Int64[np.ndarray, " E"]:
+        """Voxels of every event, as stored in the files; with an overlay, and what it adds on average."""
+        counts = self.reader.num_voxels()
+        return counts if self._overlay is None else counts + self._overlay.mean_voxels()
 
     def __getitem__(self, where: tuple[int, int]) -> Event:
         """The transformed event `where` = (epoch, index); see `read_pair`."""
@@ -89,6 +105,8 @@ class EventDataset(Dataset[Event]):
 
     def read_pair(self, where: tuple[int, int]) -> tuple[Event, Event]:
         """The event `where` = (epoch, index) as the reader gives it, and transformed.
+
+        With an overlay the first is all events in one image, one row for each row of their files.
 
         Raises:
             BadEventError: the event cannot be used and `on_bad_event` is fail.
@@ -107,13 +125,31 @@ class EventDataset(Dataset[Event]):
             event = self.reader.read(index)
             if self._template is None:
                 self._template = _layout_of(event)
+            event = self._overlaid(event, epoch, index)
             return event, self._transform(event, epoch, index)
         except BadEventError as error:
             if not self._skip:
                 raise
             return self._skipped(epoch, index, str(error))
 
+    def _overlaid(self, event: Event, epoch: int, index: int) -> Event:
+        if self._overlay is None:
+            return event
+        rng = event_rng(self._seed, epoch, index, _OVERLAY_POSITION)
+        events = [event]
+        for partner in self._overlay.partners(index, rng):
+            try:
+                events.append(self._overlay.reader.read(partner))
+            except BadEventError as error:
+                if not self._skip:
+                    raise
+                logger.warning("event left out of an overlay: %s", error)
+                self.bad_events.append((self._overlay.reader.key(partner), str(error)))
+        return overlay_events(events, self._overlay.id_columns)
+
     def _transform(self, event: Event, epoch: int, index: int) -> Event:
+        if self._overlay is not None:
+            event = merge_duplicates(event, self._overlay.priority)
         for position, transform in enumerate(self.transforms):
             event = transform(event, event_rng(self._seed, epoch, index, position))
         return event
@@ -123,6 +159,8 @@ class EventDataset(Dataset[Event]):
         logger.warning("event skipped: %s", reason)
         self.bad_events.append((key, reason))
         raw = self._readable_layout().replace(key=key)
+        if self._overlay is not None:
+            raw = overlay_events([raw], self._overlay.id_columns)
         reasons = {BAD_EVENT: np.array([reason])}
         return raw, self._transform(raw, epoch, index).replace(particles=reasons)
 

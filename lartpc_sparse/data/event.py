@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Int64, Shaped
 
+from lartpc_sparse.data.frame import Frame
+
 __all__ = ["Event", "EventKey"]
 
 
@@ -41,6 +43,8 @@ class Event:
         particles: the particle table, one array of P rows a column.
         inverse_index: row in the file -> row here, -1 for a voxel that was dropped; its length is the
             number of voxels in the file.
+        frame: how the axes here lie in the image of the file. The particle table keeps the positions and
+            directions of the file; `frame.positions` and `frame.directions` bring them here.
 
     Raises:
         ValueError: array lengths or shapes disagree.
@@ -55,6 +59,7 @@ class Event:
     labels: Mapping[str, Shaped[np.ndarray, " N"]] = field(default_factory=dict)
     particles: Mapping[str, Shaped[np.ndarray, "P ..."]] = field(default_factory=dict)
     inverse_index: Int64[np.ndarray, " M"] = None  # type: ignore[assignment]
+    frame: Frame = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.coords)
@@ -62,6 +67,8 @@ class Event:
             object.__setattr__(self, "feats", self.energy.reshape(-1, 1))
         if self.inverse_index is None:
             object.__setattr__(self, "inverse_index", np.arange(n, dtype=np.int64))
+        if self.frame is None:
+            object.__setattr__(self, "frame", Frame.identity(len(self.image_size)))
         if self.coords.ndim != 2 or self.coords.shape[1] != len(self.image_size):
             raise ValueError(
                 f"{self.key}: coords have shape {self.coords.shape}, expected (N, {len(self.image_size)}) "
@@ -79,6 +86,17 @@ class Event:
     def dim(self) -> int:
         """Number of spatial axes D."""
         return len(self.image_size)
+
+    @property
+    def num_lost(self) -> int:
+        """Voxels of the file that have no voxel here: cut off, masked, or lost by a transform."""
+        return int((self.inverse_index < 0).sum())
+
+    def moved(self, step: Frame, image_size: tuple[int, ...] | None = None) -> Event:
+        """The event with its voxels moved by `step`, in an image of the same or of another size."""
+        return self.replace(
+            coords=step.voxels(self.coords), frame=self.frame.then(step), image_size=image_size or self.image_size
+        )
 
     def replace(self, **changes: Any) -> Event:
         """A copy with some fields replaced."""

@@ -7,29 +7,36 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, field_validator
 from torch.utils.data import DataLoader
 
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
-from lartpc_sparse.data.readers import PilarnetConfig, ReaderConfig, SampleConfig, VoxelsConfig
+from lartpc_sparse.data.overlay import Overlay
+from lartpc_sparse.data.readers import PilarnetConfig, Reader, ReaderConfig, SampleConfig, VoxelsConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
 from lartpc_sparse.data.transforms import (
     CropConfig,
+    DeadRegionsConfig,
     EnergyThresholdConfig,
     FlipConfig,
+    JitterConfig,
     LogEnergyConfig,
+    MaskConfig,
     MergeDuplicatesConfig,
     PermuteAxesConfig,
+    RandomVoxelLossConfig,
+    Rotate90Config,
     ScaleEnergyConfig,
+    SmearEnergyConfig,
     Transform,
     TransformConfig,
     TranslateConfig,
 )
-from lartpc_sparse.schema import Config, OneOf
+from lartpc_sparse.schema import Config, OneOf, UserError
 
-__all__ = ["DataConfig", "ReaderField", "TransformField", "event_loader"]
+__all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "event_loader"]
 
 ReaderField = Annotated[ReaderConfig, OneOf(PilarnetConfig, VoxelsConfig, SampleConfig)]
 TransformField = Annotated[
@@ -43,8 +50,66 @@ TransformField = Annotated[
         PermuteAxesConfig,
         TranslateConfig,
         ScaleEnergyConfig,
+        Rotate90Config,
+        JitterConfig,
+        SmearEnergyConfig,
+        RandomVoxelLossConfig,
+        MaskConfig,
+        DeadRegionsConfig,
     ),
 ]
+
+Use = Literal["train", "validation", "test"]
+
+
+class OverlayConfig(Config):
+    """Other events laid over an event: pile-up. Deterministic in (seed, epoch, event); see `data.overlay`."""
+
+    count: tuple[NonNegativeInt, NonNegativeInt] = Field(
+        (1, 1), description="[least, most] events that are added, each number with equal probability"
+    )
+    probability: float = Field(0.5, ge=0, le=1, description="of an overlay at all, for each event")
+    reader: ReaderField | None = Field(
+        None, description="source of the added events; null: the events that they are laid over"
+    )
+    priority: tuple[str, ...] = Field(
+        (), description="class names, the first one wins a voxel in common; see merge_duplicates"
+    )
+    id_columns: tuple[str, ...] = Field(
+        (), description="further columns whose numbers must be kept apart, beside instance, group, track_id, ..."
+    )
+    use: tuple[Use, ...] = Field(
+        ("train",), min_length=1, description="which of data.train, data.validation and data.test get overlays"
+    )
+
+    @field_validator("count")
+    @classmethod
+    def _ordered(cls, count: tuple[int, int]) -> tuple[int, int]:
+        if count[0] > count[1]:
+            raise ValueError(f"{list(count)}: the first must not be above the last")
+        return count
+
+    def build(self, base: Reader) -> Overlay:
+        """The overlay on the events of `base`.
+
+        Raises:
+            UserError: the other reader's images or classes differ, or it has too few events.
+        """
+        other = base if self.reader is None else self.reader.build()
+        for name in ("image_size", "classes"):
+            if getattr(other, name) != getattr(base, name):
+                raise UserError(
+                    f"data.overlay.reader has {name} {getattr(other, name)}, but the events it is laid over have "
+                    f"{getattr(base, name)}; overlay events of one kind"
+                )
+        return Overlay(
+            reader=other,
+            count=self.count,
+            probability=self.probability,
+            same=self.reader is None,
+            priority=self.priority,
+            id_columns=self.id_columns,
+        )
 
 
 class DataConfig(Config):
@@ -57,6 +122,7 @@ class DataConfig(Config):
     augment: tuple[TransformField, ...] = Field(
         (), description="applied before `transforms`, to training events only; random in every epoch"
     )
+    overlay: OverlayConfig | None = Field(None, description="lay events over one another, before `augment`")
     batch: BatchConfig = Field(default_factory=lambda: BatchConfig(events=16))
     workers: int | Literal["auto"] = Field(
         "auto", description="processes that read ahead; auto: none on a CPU, up to 8 for a GPU"
@@ -70,6 +136,14 @@ class DataConfig(Config):
         if self.workers != "auto":
             return self.workers
         return min(8, os.cpu_count() or 1) if device == "cuda" else 0
+
+    def overlay_on(self, reader: Reader, use: Use) -> Overlay | None:
+        """What is laid over the events of a reader, None for nothing.
+
+        Raises:
+            UserError: see `OverlayConfig.build`.
+        """
+        return self.overlay.build(reader) if self.overlay is not None and use in self.overlay.use else None
 
     def transform_list(self, *, training: bool) -> list[Transform]:
         """The transforms of one use, augmentations first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from lartpc_sparse.config import ChainConfig, PredictConfig
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
 from lartpc_sparse.data.sampler import EventBatchSampler
 from lartpc_sparse.heads import Decoded
@@ -83,11 +84,12 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         config.data.transform_list(training=False),
         seed=config.run.seed,
         on_bad_event=config.data.on_bad_event,
+        overlay=config.data.overlay_on(reader, "test"),
     )
     masking = config.model.masking_head
     view = None if masking is None else config.model.heads[masking].view()
     batch = config.predict.batch or config.data.batch
-    sampler = EventBatchSampler(reader.num_voxels(), batch, shuffle=False, seed=config.run.seed)
+    sampler = EventBatchSampler(events.num_voxels(), batch, shuffle=False, seed=config.run.seed)
     loader: DataLoader[Views] = DataLoader(
         PredictionDataset(events, view, config.run.seed),
         batch_sampler=sampler,
@@ -150,6 +152,16 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         energy=views.raw.energy,
         truth={name: views.raw.labels[name].astype(kind) for name, kind in kinds.items() if name in views.raw.labels},
         columns=columns,
-        tables={head: result.tables[number] for head, result in decoded.items() if result.tables},
+        tables={
+            head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables
+        },
         status="ok" if views.bad is None else views.bad,
     )
+
+
+def _in_file(table: Mapping[str, np.ndarray], frame: Frame) -> dict[str, np.ndarray]:
+    """A table with its voxels where the image of the file has them, whatever a transform has moved."""
+    found = dict(table)
+    if "coords" in found:
+        found["coords"] = frame.inverse().voxels(found["coords"])
+    return found

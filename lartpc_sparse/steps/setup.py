@@ -115,4 +115,5 @@ def training_dataset(config: ChainConfig, reader: ReaderConfig, *, training: boo
         training_transforms(config, training=training),
         seed=config.run.seed,
         on_bad_event=config.data.on_bad_event,
+        overlay=config.data.overlay_on(source, "train" if training else "validation"),
     )

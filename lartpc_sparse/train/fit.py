@@ -53,7 +53,7 @@ class TrainingData:
         """The batches of this rank."""
         dataset = self.train if training or self.validation is None else self.validation
         return EventBatchSampler(
-            dataset.reader.num_voxels(),
+            dataset.num_voxels(),
             self.batch,
             shuffle=training,
             seed=self.seed,

@@ -40,7 +40,13 @@ def _weights(folder: Path) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("every", ["null", "1"], ids=["saved each epoch", "saved each step"])
 def test_a_killed_training_continues(every: str, small_chain: Arguments, tmp_path: Path) -> None:
-    options = ("train.epochs=4", f"train.checkpoint_every_steps={every}", "run.threads=1", "data.batch={events: 1}")
+    options = (
+        "train.epochs=4",
+        f"train.checkpoint_every_steps={every}",
+        "run.threads=1",
+        "data.batch={events: 1}",
+        "data.overlay={count: [0, 2], probability: 0.7}",
+    )
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(_command(small_chain(*options, folder=whole)), env=_environment(), check=True, capture_output=True)
 

@@ -2,6 +2,7 @@
 
 from lartpc_sparse.data.transforms.base import Transform, TransformConfig
 from lartpc_sparse.data.transforms.crop import Crop, CropConfig
+from lartpc_sparse.data.transforms.dead_regions import DeadRegions, DeadRegionsConfig, RandomRegionsConfig
 from lartpc_sparse.data.transforms.energy import (
     EnergyThreshold,
     EnergyThresholdConfig,
@@ -18,26 +19,44 @@ from lartpc_sparse.data.transforms.geometry import (
     Translate,
     TranslateConfig,
 )
+from lartpc_sparse.data.transforms.jitter import Jitter, JitterConfig
+from lartpc_sparse.data.transforms.mask import Mask, MaskConfig
 from lartpc_sparse.data.transforms.mask_boxes import MaskBoxes, MaskBoxesConfig, add_empty_mask
 from lartpc_sparse.data.transforms.merge_duplicates import MergeDuplicates, MergeDuplicatesConfig
+from lartpc_sparse.data.transforms.rotate90 import Rotate90, Rotate90Config
+from lartpc_sparse.data.transforms.smear_energy import SmearEnergy, SmearEnergyConfig
+from lartpc_sparse.data.transforms.voxel_loss import RandomVoxelLoss, RandomVoxelLossConfig
 
 __all__ = [
     "Crop",
     "CropConfig",
+    "DeadRegions",
+    "DeadRegionsConfig",
     "EnergyThreshold",
     "EnergyThresholdConfig",
     "Flip",
     "FlipConfig",
+    "Jitter",
+    "JitterConfig",
     "LogEnergy",
     "LogEnergyConfig",
+    "Mask",
     "MaskBoxes",
     "MaskBoxesConfig",
+    "MaskConfig",
     "MergeDuplicates",
     "MergeDuplicatesConfig",
     "PermuteAxes",
     "PermuteAxesConfig",
+    "RandomRegionsConfig",
+    "RandomVoxelLoss",
+    "RandomVoxelLossConfig",
+    "Rotate90",
+    "Rotate90Config",
     "ScaleEnergy",
     "ScaleEnergyConfig",
+    "SmearEnergy",
+    "SmearEnergyConfig",
     "Transform",
     "TransformConfig",
     "Translate",

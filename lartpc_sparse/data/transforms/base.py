@@ -1,7 +1,9 @@
 """What a transform is: a function of one event and a random generator that gives a new event.
 
-Augmentations move or scale voxels only. Positions and directions in the particle table are left untouched;
-a head that compares voxels with them must not be trained behind a geometric augmentation.
+A transform that moves voxels leaves the positions and directions of the particle table as the file has them: which
+columns are positions, and whether in voxels, differs between formats (the vertices of PILArNet-M are not in voxels).
+`Event.frame` holds the motion; a head that compares voxels with a column brings it along with `frame.positions` or
+`frame.directions`.
 """
 
 from __future__ import annotations

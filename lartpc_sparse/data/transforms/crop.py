@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from pydantic import Field, PositiveInt
 
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, require_finite_energy
 
 __all__ = ["Crop", "CropConfig"]
@@ -18,7 +19,7 @@ Center = Literal["charge", "random", "middle"]
 
 
 class CropConfig(TransformConfig):
-    """Keep one box of the image; coordinates are not shifted and `image_size` stays."""
+    """Keep one box of the image, where it is or as an image of its own."""
 
     kind: Literal["crop"] = "crop"
     size: PositiveInt | tuple[PositiveInt, ...] = Field(
@@ -29,10 +30,14 @@ class CropConfig(TransformConfig):
         description="charge: around a random voxel, drawn by its energy; random: anywhere in the image; "
         "middle: the middle of the image",
     )
+    shift_to_origin: bool = Field(
+        default=False,
+        description="true: the box becomes the image, its first corner the origin; false: voxels and image size stay",
+    )
 
     def build(self) -> Crop:
         """The transform."""
-        return Crop(size=self.size, center=self.center)
+        return Crop(size=self.size, center=self.center, shift_to_origin=self.shift_to_origin)
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,13 @@ class Crop:
         center: `charge` puts the box around a voxel drawn with probability proportional to its energy
             (negative ones count as 0; all alike when none is positive), moved inwards at the border;
             `random` draws the position of the box uniformly; `middle` is fixed.
+        shift_to_origin: the first corner of the box becomes voxel 0 and `image_size` the size of the box, for empty
+            events too, so that all images of a batch are alike.
     """
 
     size: int | tuple[int, ...]
     center: Center = "charge"
+    shift_to_origin: bool = False
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The voxels inside the box.
@@ -57,11 +65,14 @@ class Crop:
             BadEventError: `center` is charge and an energy is NaN or infinite.
         """
         size = np.array(per_axis(self.size, event.dim, "crop.size"), dtype=np.int64)
-        if len(event) == 0:
-            return event
-        low = self._first_position(event, size, rng)
-        outside = (event.coords < low) | (event.coords >= low + size)
-        return event.select(np.flatnonzero(~outside.any(axis=1)))
+        # An empty event has nothing to be drawn around: its box lies at the origin.
+        low = self._first_position(event, size, rng) if len(event) else np.zeros(event.dim, dtype=np.int64)
+        inside = ((event.coords >= low) & (event.coords < low + size)).all(axis=1)
+        kept = event if inside.all() else event.select(np.flatnonzero(inside))
+        if not self.shift_to_origin:
+            return kept
+        box = np.minimum(size, np.array(event.image_size, dtype=np.int64))
+        return kept.moved(Frame.step(event.dim, shift=tuple((-low).tolist())), tuple(box.tolist()))
 
     def _first_position(
         self, event: Event, size: Int64[np.ndarray, " D"], rng: np.random.Generator

@@ -24,6 +24,7 @@ __all__ = [
     "LogEnergyConfig",
     "ScaleEnergy",
     "ScaleEnergyConfig",
+    "energy_features",
     "features_equal_to_energy",
     "log_scale",
 ]
@@ -160,17 +161,28 @@ class ScaleEnergy:
             UserError: no feature equals the energy any more (the network would not see the change), or the
                 event is masked.
         """
-        require_unmasked(event, "scale_energy")
-        scaled = features_equal_to_energy(event)
-        if not scaled.any():
-            raise UserError(
-                f"{event.key}: no input feature equals the energy, so scale_energy would not reach the "
-                "network; put it before log_energy in data.transforms"
-            )
+        scaled = energy_features(event, "scale_energy")
         factor = np.float32(np.exp(self.sigma * rng.standard_normal()))
         feats = event.feats.copy()
         feats[:, scaled] *= factor
         return event.replace(energy=event.energy * factor, feats=feats)
+
+
+def energy_features(event: Event, kind: str) -> Bool[np.ndarray, " C"]:
+    """Which feature columns `kind`, a transform that changes energies, must change with them.
+
+    Raises:
+        UserError: no feature equals the energy any more (the network would not see the change), or the event is
+            masked.
+    """
+    require_unmasked(event, kind)
+    equal = features_equal_to_energy(event)
+    if not equal.any():
+        raise UserError(
+            f"{event.key}: no input feature equals the energy, so {kind} would not reach the "
+            "network; put it before log_energy in data.transforms"
+        )
+    return equal
 
 
 def features_equal_to_energy(event: Event) -> Bool[np.ndarray, " C"]:

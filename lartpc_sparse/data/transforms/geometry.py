@@ -1,6 +1,6 @@
 """Random symmetries of the image: mirror axes, exchange axes, shift.
 
-`image_size` stays, and so do the positions and directions of the particle table.
+`image_size` stays, and so do the positions and directions of the particle table; `Event.frame` has the motion.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ import numpy as np
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.transforms.base import TransformConfig
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["Flip", "FlipConfig", "PermuteAxes", "PermuteAxesConfig", "Translate", "TranslateConfig"]
+__all__ = [
+    "Axes",
+    "Flip",
+    "FlipConfig",
+    "PermuteAxes",
+    "PermuteAxesConfig",
+    "Translate",
+    "TranslateConfig",
+    "chosen_axes",
+    "equal_axes",
+    "mirrored",
+]
 
 
 def _different(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -57,11 +69,10 @@ class Flip:
         Raises:
             UserError: an axis that the image does not have.
         """
-        axes = np.array(_axes(self.axes, event.dim, "flip"), dtype=np.int64)
-        chosen = axes[rng.random(len(axes)) < self.probability]
-        coords = event.coords.copy()
-        coords[:, chosen] = np.array(event.image_size, dtype=np.int32)[chosen] - 1 - coords[:, chosen]
-        return event.replace(coords=coords)
+        axes = np.array(chosen_axes(self.axes, event.dim, "flip"), dtype=np.int64)
+        chosen = set(axes[rng.random(len(axes)) < self.probability].tolist())
+        signs = tuple(-1 if axis in chosen else 1 for axis in range(event.dim))
+        return event.moved(mirrored(event.image_size, tuple(range(event.dim)), signs))
 
 
 class PermuteAxesConfig(TransformConfig):
@@ -91,16 +102,10 @@ class PermuteAxes:
         Raises:
             UserError: the image is not equally long along the axes, or does not have one of them.
         """
-        axes = np.array(_axes(self.axes, event.dim, "permute_axes"), dtype=np.int64)
-        sizes = [event.image_size[axis] for axis in axes]
-        if len(set(sizes)) > 1:
-            raise UserError(
-                f"permute_axes exchanges axes {axes.tolist()}, but the image has {sizes} voxels along them; "
-                "name axes of equal size in permute_axes.axes"
-            )
-        coords = event.coords.copy()
-        coords[:, axes] = event.coords[:, rng.permutation(axes)]
-        return event.replace(coords=coords)
+        axes = equal_axes(self.axes, event.image_size, "permute_axes")
+        source = np.arange(event.dim)
+        source[list(axes)] = rng.permutation(np.array(axes, dtype=np.int64))
+        return event.moved(Frame.step(event.dim, axes=tuple(source.tolist())))
 
 
 class TranslateConfig(TransformConfig):
@@ -132,18 +137,46 @@ class Translate:
         """
         if len(event) == 0:
             return event
-        below = event.coords.min(axis=0)
-        above = np.array(event.image_size, dtype=np.int64) - 1 - event.coords.max(axis=0)
+        columns = np.ascontiguousarray(event.coords.T)  # much faster than along the first axis
+        below, last = columns.min(axis=1), columns.max(axis=1)
+        above = np.array(event.image_size, dtype=np.int64) - 1 - last
         if below.min() < 0 or above.min() < 0:
             raise BadEventError(
-                f"{event.key}: coords span {below.tolist()} to {event.coords.max(axis=0).tolist()}, "
+                f"{event.key}: coords span {below.tolist()} to {last.tolist()}, "
                 f"outside the image of {event.image_size} voxels; correct image_size"
             )
         shift = rng.integers(-np.minimum(below, self.max_shift), np.minimum(above, self.max_shift), endpoint=True)
-        return event.replace(coords=event.coords + shift.astype(np.int32))
+        return event.moved(Frame.step(event.dim, shift=tuple(shift.tolist())))
 
 
-def _axes(axes: tuple[int, ...] | None, dim: int, kind: str) -> tuple[int, ...]:
+def mirrored(image_size: tuple[int, ...], axes: tuple[int, ...], signs: tuple[int, ...]) -> Frame:
+    """Axes put in the order `axes`, those with sign -1 mirrored inside the image: x becomes S - 1 - x."""
+    shift = tuple(image_size[axis] - 1 if sign < 0 else 0 for axis, sign in zip(axes, signs, strict=True))
+    return Frame(axes, signs, shift)
+
+
+def equal_axes(axes: tuple[int, ...] | None, image_size: tuple[int, ...], kind: str) -> tuple[int, ...]:
+    """The axes that `kind` exchanges, all by default.
+
+    Raises:
+        UserError: the image is not equally long along them, or does not have one of them.
+    """
+    chosen = chosen_axes(axes, len(image_size), kind)
+    sizes = [image_size[axis] for axis in chosen]
+    if len(set(sizes)) > 1:
+        raise UserError(
+            f"{kind} exchanges axes {list(chosen)}, but the image has {sizes} voxels along them; "
+            f"name axes of equal size in {kind}.axes"
+        )
+    return chosen
+
+
+def chosen_axes(axes: tuple[int, ...] | None, dim: int, kind: str) -> tuple[int, ...]:
+    """The axes named, all by default.
+
+    Raises:
+        UserError: an axis that the image does not have.
+    """
     chosen = tuple(range(dim)) if axes is None else axes
     if max(chosen) >= dim:
         raise UserError(f"{kind}.axes is {list(chosen)}, but the images have axes 0..{dim - 1}")
