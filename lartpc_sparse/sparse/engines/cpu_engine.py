@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lartpc_sparse.sparse.differentiable import differentiable
 from lartpc_sparse.sparse.fusion import Epilogue
 from lartpc_sparse.sparse.kernel_map import KernelMap, check_reach, check_submanifold
 from lartpc_sparse.sparse.level import Level
@@ -69,8 +70,7 @@ class CpuEngine:
         kernel_map: KernelMap,
     ) -> Float[Tensor, "num_out C_out"]:
         """See `Engine.convolve`."""
-        result: Tensor = _Convolution.apply(feats, weight, kernel_map)  # type: ignore[no-untyped-call]
-        return result
+        return differentiable(_PASSES, feats, weight, kernel_map)
 
     def prepare(
         self,
@@ -94,24 +94,21 @@ class CpuEngine:
         return Normalised(*_BatchNorm.apply(feats, weight, bias, eps, slope))  # type: ignore[no-untyped-call]
 
 
-class _Convolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-        ctx.save_for_backward(feats, weight)
-        ctx.kernel_map = kernel_map
+class _Passes:
+    """`ConvolutionPasses` in C++."""
+
+    def forward(self, feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         return convolve(feats, weight, kernel_map)
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        feats, weight = ctx.saved_tensors
-        kernel_map: KernelMap = ctx.kernel_map
-        grad_feats = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_feats = convolve(grad_out, transpose_weight(weight), kernel_map.transposed)
-        if ctx.needs_input_grad[1]:
-            grad_weight = weight_gradient(feats, grad_out, kernel_map)
-        return grad_feats, grad_weight, None
+    def data_gradient(self, grad: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        return convolve(grad, transpose_weight(weight), kernel_map.transposed)
+
+    def weight_gradient(self, feats: Tensor, grad: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        del weight
+        return weight_gradient(feats, grad, kernel_map)
+
+
+_PASSES = _Passes()
 
 
 class _BatchNorm(torch.autograd.Function):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lartpc_sparse.sparse.coordinates import pack, unpack
+from lartpc_sparse.sparse.differentiable import differentiable
 from lartpc_sparse.sparse.kernel_map import KernelMap, strided_map, submanifold_map
 from lartpc_sparse.sparse.level import Level
 
@@ -55,8 +55,7 @@ class TorchEngine:
         kernel_map: KernelMap,
     ) -> Float[Tensor, "num_out C_out"]:
         """See `Engine.convolve`."""
-        result: Tensor = _Convolution.apply(feats, weight, kernel_map)  # type: ignore[no-untyped-call]
-        return result
+        return differentiable(_PASSES, feats, weight, kernel_map)
 
 
 def _apply(
@@ -76,27 +75,23 @@ def _apply(
     return F.embedding_bag(order, products, starts, mode="sum")
 
 
-class _Convolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-        ctx.save_for_backward(feats, weight)
-        ctx.kernel_map = kernel_map
+class _Passes:
+    """`ConvolutionPasses` in plain torch."""
+
+    def forward(self, feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         return _apply(feats, weight, kernel_map)
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        feats, weight = ctx.saved_tensors
-        kernel_map: KernelMap = ctx.kernel_map
-        grad_out = grad_out.contiguous()
-        grad_feats = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_feats = _apply(grad_out, weight.transpose(1, 2), kernel_map.transposed)
-        if ctx.needs_input_grad[1]:
-            grad_weight = torch.zeros_like(weight)
-            for k, pairs in kernel_map.slots():
-                same = k == kernel_map.identity_slot
-                rows = feats if same else feats.index_select(0, kernel_map.in_index[pairs])
-                grads = grad_out if same else grad_out.index_select(0, kernel_map.out_index[pairs])
-                torch.mm(rows.T, grads, out=grad_weight[k])
-        return grad_feats, grad_weight, None
+    def data_gradient(self, grad: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        return _apply(grad.contiguous(), weight.transpose(1, 2), kernel_map.transposed)
+
+    def weight_gradient(self, feats: Tensor, grad: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        grad, result = grad.contiguous(), torch.zeros_like(weight)
+        for k, pairs in kernel_map.slots():
+            same = k == kernel_map.identity_slot
+            rows = feats if same else feats.index_select(0, kernel_map.in_index[pairs])
+            grads = grad if same else grad.index_select(0, kernel_map.out_index[pairs])
+            torch.mm(rows.T, grads, out=result[k])
+        return result
+
+
+_PASSES = _Passes()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lartpc_sparse.schema import UserError
+from lartpc_sparse.sparse.differentiable import differentiable
 from lartpc_sparse.sparse.engines.torch_engine import TorchEngine
 from lartpc_sparse.sparse.engines.triton_engine.availability import reason_unavailable
 from lartpc_sparse.sparse.engines.triton_engine.gather_table import mark_symmetric
@@ -66,10 +67,10 @@ class TritonEngine:
         """
         _check(feats, weight, kernel_map)
         # Not at the top: the engine can be named and asked where Triton is missing.
-        from lartpc_sparse.sparse.engines.triton_engine.convolution import Arithmetic, convolve
+        from lartpc_sparse.sparse.engines.triton_engine.convolution import TritonPasses
 
         precision = "tf32" if self.tf32 and feats.dtype == torch.float32 else "ieee"
-        return convolve(feats, weight, kernel_map, Arithmetic(precision, self.tuner))
+        return differentiable(TritonPasses(precision, self.tuner), feats, weight, kernel_map)
 
 
 def _check(feats: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:
