@@ -102,7 +102,7 @@ def _callbacks(config: TrainConfig, folder: Path, monitored: bool) -> list[pl.Ca
         )
     shared: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "auto_insert_metric_name": False}
     callbacks.append(
-        ModelCheckpoint(
+        _NamedCheckpoint(
             **shared,
             filename=BEST.removesuffix(".ckpt"),
             monitor="val/loss" if monitored else None,
@@ -112,11 +112,11 @@ def _callbacks(config: TrainConfig, folder: Path, monitored: bool) -> list[pl.Ca
         )
     )
     callbacks.append(
-        ModelCheckpoint(**shared, filename=LAST.removesuffix(".ckpt"), save_top_k=1, save_on_train_epoch_end=True)
+        _NamedCheckpoint(**shared, filename=LAST.removesuffix(".ckpt"), save_top_k=1, save_on_train_epoch_end=True)
     )
     if config.checkpoint_every_steps is not None:
         callbacks.append(
-            ModelCheckpoint(
+            _NamedCheckpoint(
                 **shared,
                 filename=LAST.removesuffix(".ckpt"),
                 save_top_k=1,
@@ -125,6 +125,18 @@ def _callbacks(config: TrainConfig, folder: Path, monitored: bool) -> list[pl.Ca
             )
         )
     return callbacks
+
+
+class _NamedCheckpoint(ModelCheckpoint):
+    """A checkpoint whose own state is kept under its file name too.
+
+    Lightning keeps it under the settings alone and refuses two that are alike: `best` and `last` without validation.
+    """
+
+    @property
+    def state_key(self) -> str:
+        """Where Lightning keeps the state."""
+        return f"{super().state_key}{{filename={self.filename!r}}}"
 
 
 def _precision(config: TrainConfig, device: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:

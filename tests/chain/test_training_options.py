@@ -64,6 +64,21 @@ def test_early_stop_without_validation_is_refused(
     assert "data.validation is missing" in capsys.readouterr().err
 
 
+def test_training_without_validation_data(
+    small_chain: Arguments, small_steps: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """Best and last are then the same checkpoint under two names; prediction takes either."""
+    del small_steps["data"]["validation"]
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(yaml.safe_dump(small_steps))
+    overrides = [word for word in small_chain("train.epochs=1") if "validation" not in word]
+    assert main([str(chain), *overrides[1:], "--only", "train", "predict"]) == 0
+    folder = tmp_path / "run"
+    assert (folder / "training" / "best.ckpt").exists()
+    assert (folder / "training" / "last.ckpt").exists()
+    assert (folder / "predictions.h5").exists()
+
+
 def test_a_training_without_any_validation_is_refused(
     small_chain: Arguments, capsys: pytest.CaptureFixture[str]
 ) -> None:
