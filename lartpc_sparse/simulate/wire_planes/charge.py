@@ -58,10 +58,12 @@ def recombination(
     dense = np.maximum(dedx_mev_cm, config.min_mev_cm) / (config.density_g_cm3 * field_kv_cm)
     if config.model == "modified_box":
         s = config.box_beta * strength * dense
-        return np.log(config.box_alpha + s) / s
-    if config.model == "birks":
-        return config.birks_a / (1 + config.birks_k * strength * dense)
-    return np.full(len(dense), config.fixed)
+        escaping = np.log(config.box_alpha + s) / s
+    elif config.model == "birks":
+        escaping = config.birks_a / (1 + config.birks_k * strength * dense)
+    else:
+        escaping = np.full(len(dense), config.fixed)
+    return np.asarray(escaping)
 
 
 def local_dedx(
@@ -122,7 +124,8 @@ def electrons(
     else:
         instance = event.labels.get("instance", np.zeros(len(event), dtype=np.int64))
         dedx = local_dedx(event.coords, energy, instance, voxel_mm)
-    return energy * 1e6 / config.work_ev * recombination(config, dedx, field_kv_cm, strength)
+    escaping = recombination(config, dedx, field_kv_cm, strength)
+    return np.asarray(energy * 1e6 / config.work_ev * escaping)
 
 
 def _refuse(event: Event, values: Num[np.ndarray, " N"], name: str, good: np.ndarray) -> None:

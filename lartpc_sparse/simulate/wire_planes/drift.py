@@ -27,8 +27,8 @@ class DriftConfig(Config):
     )
     transverse_cm2_s: NotNegative = Field(
         default=5.7,
-        description="diffusion across the drift: the longitudinal one over 1 + d ln mobility / d ln field, which is 0.65 "
-        "at 0.273 kV/cm with the mobility of arXiv:1508.07059, cm2/s",
+        description="diffusion across the drift: the longitudinal one over 1 + d ln mobility / d ln field, which is "
+        "0.65 at 0.273 kV/cm with the mobility of arXiv:1508.07059, cm2/s",
     )
 
 
@@ -49,7 +49,8 @@ def distort(
 
     With s the drift distance over the drift length, and h, l from -1 to 1 along height and length: the drift distance
     grows by A_x 4 s (1 - s) (1 - h^2) (1 - l^2), which is 0 at anode, cathode and walls; y and z are pulled inwards by
-    A_y s^2 h and A_z s^2 l, most at the cathode. The map is one to one for |A_x| < drift length / 4, A_y < height / 2, A_z < length / 2.
+    A_y s^2 h and A_z s^2 l, most at the cathode. The map is one to one for |A_x| < drift length / 4,
+    |A_y| < height / 2 and |A_z| < length / 2.
     """
     if not any(amplitude_mm):
         return position_mm

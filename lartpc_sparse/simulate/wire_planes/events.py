@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import Reader, VoxelsReader
@@ -13,6 +13,7 @@ from lartpc_sparse.simulate.base import EventSource
 __all__ = ["ReaderEvents", "SourceEvents", "VoxelEvents"]
 
 
+@runtime_checkable
 class VoxelEvents(Protocol):
     """3D events by index.
 

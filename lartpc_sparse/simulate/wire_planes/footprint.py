@@ -6,13 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
+from scipy.special import ndtr
 
 __all__ = ["REACH", "Footprint", "footprint", "spread_cdf"]
 
-REACH = 3.5
-"""Standard deviations of the gaussian that are followed; the 5e-4 of the charge beyond are given to the rest."""
+REACH = 3.0
+"""Standard deviations of the gaussian that are followed; the 0.3 % of the charge beyond are given to the rest."""
 
 _SMALLEST = 1e-4
 """Widths and standard deviations below this many pixels count as it, or as a point; no pixel sees the difference."""
@@ -57,35 +57,29 @@ def spread_cdf(
     Raises:
         ValueError: more than two boxes.
     """
+    if len(widths) > 2:
+        raise ValueError(f"at most two boxes, got widths {widths}")
     boxes = [width for width in widths if width > _SMALLEST]
     sigma = np.maximum(sigma, _SMALLEST)
     u = x / sigma
     if not boxes:
-        return _normal(u)
+        return np.asarray(ndtr(u))
     half = boxes[0] / 2 / sigma
     if len(boxes) == 1:
-        return (_first(u + half) - _first(u - half)) / (2 * half)
-    if len(boxes) > 2:
-        raise ValueError(f"at most two boxes, got widths {widths}")
+        return np.asarray((_first(u + half) - _first(u - half)) / (2 * half))
     other = boxes[1] / 2 / sigma
     upper, lower = half + other, half - other
     second = _second(u + upper) - _second(u + lower) - _second(u - lower) + _second(u - upper)
-    return second / (4 * half * other)
-
-
-def _normal(u: np.ndarray) -> np.ndarray:
-    """The standard normal distribution, exact to 1e-16; torch's error function is six times as fast as scipy's."""
-    erf: np.ndarray = torch.erf(torch.from_numpy(u * math.sqrt(0.5))).numpy()
-    return 0.5 + 0.5 * erf
+    return np.asarray(second / (4 * half * other))
 
 
 def _density(u: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
+    return np.asarray(np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi))
 
 
 def _first(u: np.ndarray) -> np.ndarray:
-    return u * _normal(u) + _density(u)
+    return np.asarray(u * ndtr(u) + _density(u))
 
 
 def _second(u: np.ndarray) -> np.ndarray:
-    return 0.5 * ((u * u + 1) * _normal(u) + u * _density(u))
+    return np.asarray(0.5 * ((u * u + 1) * ndtr(u) + u * _density(u)))

@@ -7,7 +7,7 @@ middle. A time coordinate t counts time pixels: row j is j <= t < j + 1.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from lartpc_sparse.simulate.wire_planes.detector import DetectorConfig, PlaneConfig
 
@@ -76,11 +76,11 @@ def x_of_time(detector: DetectorConfig, time: Float[np.ndarray, " N"]) -> Mm:
     return x_of_drift(detector, (time - detector.first_row) * detector.time_pixel_mm)
 
 
-def active(detector: DetectorConfig, position_mm: Float[np.ndarray, "N 3"]) -> np.ndarray:
+def active(detector: DetectorConfig, position_mm: Float[np.ndarray, "N 3"]) -> Bool[np.ndarray, " N"]:
     """Which positions are inside the drift volume."""
     low = np.array([0.0, -detector.size_mm[1] / 2, 0.0])
-    inside: np.ndarray = ((position_mm >= low) & (position_mm <= low + detector.size_mm)).all(axis=1)
-    return inside
+    beyond = (position_mm < low) | (position_mm > low + detector.size_mm)
+    return np.asarray(~beyond.any(axis=1))
 
 
 def _direction(plane: PlaneConfig) -> tuple[float, float]:

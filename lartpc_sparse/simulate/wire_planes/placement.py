@@ -19,7 +19,7 @@ class PlacementConfig(Config):
 
     where: Literal["random", "centre", "fixed"] = Field(
         default="random",
-        description="random: anywhere inside, another place for every event; centre: in the middle; fixed: at corner_mm",
+        description="random: anywhere inside, new for every event; centre: in the middle; fixed: at corner_mm",
     )
     corner_mm: tuple[float, float, float] | None = Field(
         default=None, description="x, y and z of the corner of voxel (0, 0, 0) for `fixed`, mm"
@@ -48,4 +48,5 @@ def corner_mm(
     low = np.array([0.0, -detector.size_mm[1] / 2, 0.0])
     room = np.array(detector.size_mm) - image_mm
     share = rng.random(3) if config.where == "random" else np.full(3, 0.5)
-    return low + np.where(room > 0, share, 0.5) * room
+    corner: Float[np.ndarray, " 3"] = low + np.where(room > 0, share, 0.5) * room
+    return corner

@@ -66,13 +66,14 @@ class PlaneImage:
 
     def shares(self, chosen: Bool[np.ndarray, " M"]) -> Shares:
         """Shares of the chosen pixels; `Shares.pixel` numbers the chosen ones from 0."""
-        row = np.full(int(self._cell[-1]) + 1 if len(self._cell) else 1, -1, dtype=np.int64)
+        if not len(self.pixel):
+            return Shares(self.pixel, self.pixel, self.electrons)
+        wanted = np.zeros(int(self._share_cell[:, -1].max()) + 1, dtype=np.bool_)
+        wanted[self._cell[chosen]] = True
+        use = np.flatnonzero(wanted[self._share_cell.reshape(-1)])
+        row = np.empty(len(wanted), dtype=np.int64)  # set where it is read
         row[self._cell[chosen]] = np.arange(np.count_nonzero(chosen))
-        last = len(row) - 1  # cells beyond it got nothing
-        pixel = row[np.minimum(self._share_cell.reshape(-1), last)]
-        share = self._share.reshape(-1)
-        use = np.flatnonzero((pixel >= 0) & (share > 0))
-        return Shares(pixel[use], use // max(self._share.shape[1], 1), share[use])
+        return Shares(row[self._share_cell.reshape(-1)[use]], use // self._share.shape[1], self._share.reshape(-1)[use])
 
 
 def wire_footprint(detector: DetectorConfig, plane: PlaneConfig, charges: Charges, response_mm: float) -> Footprint:

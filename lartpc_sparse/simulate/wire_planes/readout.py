@@ -23,7 +23,7 @@ class ReadoutConfig(Config):
     """Pixel intensity units (PIU) and what is kept."""
 
     piu_per_electron: Positive = Field(
-        default=0.005, description="gain; chosen so that the pixels of minimum-ionising tracks peak near 40 PIU"
+        default=0.0056, description="gain; chosen so that the pixels of the packaged sample's MIPs peak near 40 PIU"
     )
     threshold_piu: Positive = Field(default=10.0, description="lowest intensity of a pixel that is kept, PIU")
 
@@ -44,6 +44,7 @@ class Readout(NamedTuple):
 
 def read_out(
     config: ReadoutConfig,
+    *,
     detector: DetectorConfig,
     plane: PlaneConfig,
     image: PlaneImage,
@@ -65,7 +66,7 @@ def read_out(
     intensity = image.electrons * (config.piu_per_electron * variation.gain)
     sigma = plane.noise_electrons * config.piu_per_electron * variation.noise
     empty, lifted = np.zeros(0, dtype=np.int64), np.zeros(0)
-    if sigma > 0:
+    if sigma > 0:  # without noise nothing is drawn
         intensity = intensity + sigma * pixel_normals(noise_key, image.pixel)
         num_pixels = plane.num_wires * detector.image_size[1]
         empty, normals = excesses(noise_key, num_pixels, config.threshold_piu / sigma)

@@ -180,7 +180,14 @@ class WirePlanes:
 
     def _image(self, sources: _Sources, plane: PlaneConfig, image: PlaneImage, noise_key: int) -> Event:
         config, event = self._config, sources.event
-        read = read_out(config.readout, self._detector, plane, image, self._variation, noise_key)
+        read = read_out(
+            config.readout,
+            detector=self._detector,
+            plane=plane,
+            image=image,
+            variation=self._variation,
+            noise_key=noise_key,
+        )
         enough = config.labels.min_piu / config.readout.piu_per_electron
         signal = np.append(image.electrons, 0.0)[read.signal_row] >= enough  # row -1: no charge at all
         chosen = np.zeros(len(image.pixel), dtype=np.bool_)
