@@ -69,9 +69,7 @@ def test_all_charge_arrives_on_every_plane(seed: int, smear: str) -> None:
 
 def test_lifetime_attenuates_by_the_drift_time() -> None:
     near, far = voxel_event([[0, 30, 30]]), voxel_event([[60, 30, 30]])
-    sums = [
-        source_of(event, **PLAIN, drift={"lifetime_ms": 0.5}).make(0, 0)["y"].energy.sum() for event in (near, far)
-    ]
+    sums = [source_of(event, **PLAIN, drift={"lifetime_ms": 0.5}).make(0, 0)["y"].energy.sum() for event in (near, far)]
     assert sums[1] / sums[0] == pytest.approx(np.exp(-60 * 3 / 1.1 / 500), rel=1e-3)
 
 
