@@ -33,7 +33,7 @@ def points(number: int = 500, seed: int = 0, detector: DetectorConfig = MICROBOO
 
 @pytest.mark.parametrize("plane", MICROBOONE.planes, ids=lambda plane: plane.name)
 def test_the_nearest_wire_is_found_by_measuring_to_all_of_them(plane: PlaneConfig) -> None:
-    x, y, z = points(100).T
+    _, y, z = points(100).T
     angle = np.deg2rad(plane.angle_deg)
     along = np.array([np.cos(angle), np.sin(angle)])  # (y, z) along a wire
     across = np.array([-along[1], along[0]])
@@ -111,7 +111,7 @@ def test_nearly_all_of_a_named_detector_is_seen(name: str) -> None:
 def test_microboone_is_as_published() -> None:
     assert MICROBOONE.image_size == (3456, 1008)
     assert [plane.num_wires for plane in MICROBOONE.planes] == [2400, 2400, 3456]
-    assert 2.3 == pytest.approx(MICROBOONE.size_mm[0] / MICROBOONE.velocity_mm_us / 1000, abs=0.05)  # ms
+    assert MICROBOONE.size_mm[0] / MICROBOONE.velocity_mm_us / 1000 == pytest.approx(2.3, abs=0.05)  # ms
 
 
 def test_only_what_is_inside_is_active() -> None:

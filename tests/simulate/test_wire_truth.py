@@ -33,10 +33,7 @@ def by_hand(
         for deposit, charge in mine:
             of_instance[int(instance[deposit])] = of_instance.get(int(instance[deposit]), 0.0) + charge
         best = max(of_instance, key=lambda i: of_instance[i])
-        per_deposit: dict[int, float] = {}
-        for deposit, charge in mine:
-            if instance[deposit] == best:
-                per_deposit[deposit] = charge
+        per_deposit = {deposit: charge for deposit, charge in mine if instance[deposit] == best}
         leads.append(max(per_deposit, key=lambda d: per_deposit[d]))
     return leads
 
