@@ -19,8 +19,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch
 
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.readers import SampleConfig
 from lartpc_sparse.report.palette import class_colours
-from lartpc_sparse.simulate.wire_planes import WirePlanes, WirePlanesConfig
+from lartpc_sparse.simulate.wire_planes import WirePlanesConfig
 
 SEED = 0
 HALF_WIDTH = 150
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--variation", default="none", help="name of a detector variation")
     options = parser.parse_args()
     source = WirePlanesConfig.model_validate(
-        {"events": {"kind": "sample", "split": "train"}, "variation": options.variation}
+        {"reader": {"kind": "sample", "split": "train"}, "variation": options.variation}
     ).build()
     drawn = source.make(SEED, options.event)
     figure, panels = plt.subplots(
@@ -46,7 +47,7 @@ def main() -> None:
         draw_labels(row[1], plane, image)
     images = [source.make(SEED, index) for index in range(options.events)]
     draw_mip_intensity(panels[3, 0], images)
-    fractions = class_fractions(source, images)
+    fractions = class_fractions(images)
     draw_fractions(panels[3, 1], fractions, drawn["y"].classes)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=80)
     print_table(fractions, drawn["y"].classes, images)
@@ -97,13 +98,11 @@ def draw_mip_intensity(axes: Axes, images: Sequence[Mapping[str, Event]]) -> Non
     axes.legend()
 
 
-def class_fractions(source: WirePlanes, images: Sequence[Mapping[str, Event]]) -> dict[str, np.ndarray]:
+def class_fractions(images: Sequence[Mapping[str, Event]]) -> dict[str, np.ndarray]:
     """Share of each class, and of noise at the end, in the pixels of each plane; and in the voxels."""
     classes = len(next(iter(images[0].values())).classes)
     columns = {plane: [image[plane].labels["semantic"] for image in images] for plane in images[0]}
-    events = WirePlanesConfig.model_validate({"events": {"kind": "sample"}}).events
-    assert events is not None
-    reader = events.build()
+    reader = SampleConfig(labels=("semantic",)).build()
     columns["3D"] = [reader.read(index).labels["semantic"] for index in range(len(images))]
     counts = {
         name: np.bincount(np.concatenate(column) % (classes + 1), minlength=classes + 1)

@@ -135,7 +135,7 @@ def test_the_threshold_keeps_what_reaches_it() -> None:
 
 
 def test_minimum_ionising_tracks_of_the_sample_peak_near_40_piu() -> None:
-    source = WirePlanesConfig(events={"kind": "sample", "split": "validation"}, variation=QUIET).build()
+    source = WirePlanesConfig(reader={"kind": "sample", "split": "validation"}, variation=QUIET).build()
     for plane in "uvy":
         found = []
         for index in range(12):

@@ -46,7 +46,7 @@ class OneTrack:
 
 
 def test_the_sample_becomes_three_planes_that_are_read_back(tmp_path: Path) -> None:
-    source = WirePlanesConfig(events=SAMPLE).build()
+    source = WirePlanesConfig(reader=SAMPLE).build()
     assert isinstance(source, EventSource)
     assert list(source.streams) == ["u", "v", "y"]
     made = [source.make(1, index) for index in range(3)]
@@ -78,8 +78,8 @@ def test_the_sample_becomes_three_planes_that_are_read_back(tmp_path: Path) -> N
 
 
 def test_labels_are_those_of_the_3d_event() -> None:
-    source = WirePlanesConfig(events=SAMPLE).build()
-    event = WirePlanesConfig(events=SAMPLE).events.build().read(0)  # type: ignore[union-attr]
+    source = WirePlanesConfig(reader=SAMPLE).build()
+    event = WirePlanesConfig(reader=SAMPLE).reader.build().read(0)  # type: ignore[union-attr]
     truth = {tuple(int(event.labels[name][row]) for name in sorted(event.labels)) for row in range(len(event))}
     for image in source.make(0, 0).values():
         found = {tuple(int(image.labels[name][row]) for name in sorted(event.labels)) for row in range(len(image))}
@@ -88,7 +88,7 @@ def test_labels_are_those_of_the_3d_event() -> None:
 
 
 def test_parameters_are_written_into_the_files() -> None:
-    source = WirePlanesConfig(events=SAMPLE, variation="noise_up").build()
+    source = WirePlanesConfig(reader=SAMPLE, variation="noise_up").build()
     about = source.streams["u"]
     said = json.loads(str(about.attributes["wire_planes"]))
     assert said["variation"] == "noise_up"
@@ -97,7 +97,7 @@ def test_parameters_are_written_into_the_files() -> None:
 
 
 def test_another_source_is_projected() -> None:
-    config = WirePlanesConfig.model_validate({"source": {"kind": "test_wire_source:OneTrackConfig"}})
+    config = WirePlanesConfig.model_validate({"generator": {"kind": "test_wire_source:OneTrackConfig"}})
     source = config.build()
     assert source.streams["v"].attributes["code"] == 7
     assert source.streams["v"].origin.endswith("one track")
@@ -108,10 +108,10 @@ def test_another_source_is_projected() -> None:
 
 
 def test_events_end_unless_they_are_repeated() -> None:
-    source = WirePlanesConfig(events=SAMPLE).build()
-    with pytest.raises(UserError, match="event 3 is asked for, but `events` has 3"):
+    source = WirePlanesConfig(reader=SAMPLE).build()
+    with pytest.raises(UserError, match="event 3 is asked for, but `reader` has 3"):
         source.make(0, 3)
-    again = WirePlanesConfig(events=SAMPLE, repeat=True).build()
+    again = WirePlanesConfig(reader=SAMPLE, repeat=True).build()
     first, second = again.make(0, 0)["y"], again.make(0, 3)["y"]
     names = [set(image.labels["instance"].tolist()) for image in (first, second)]
     assert len(names[0] & names[1]) > 0.7 * len(names[0] | names[1])  # single faint clusters come and go
@@ -120,7 +120,7 @@ def test_events_end_unless_they_are_repeated() -> None:
 
 def test_the_voxel_size_must_be_known_and_right(tmp_path: Path) -> None:
     event = voxel_event([[1, 2, 3]])
-    config = WirePlanesConfig(events=SAMPLE)
+    config = WirePlanesConfig(reader=SAMPLE)
     with pytest.raises(UserError, match="does not say how large a voxel is; set voxel_size_mm"):
         WirePlanes(config, ListedEvents(event, voxel_size_mm=None))
     with pytest.raises(UserError, match=r"voxel_size_mm is 4.0, but a test has voxels of 3.0 mm"):
@@ -128,28 +128,28 @@ def test_the_voxel_size_must_be_known_and_right(tmp_path: Path) -> None:
     path = tmp_path / "unknown.h5"
     with VoxelFileWriter(path, image_size=event.image_size, classes=event.classes) as writer:
         writer.write(event)
-    events = {"kind": "voxels", "files": [str(path)]}
+    reader = {"kind": "voxels", "files": [str(path)]}
     with pytest.raises(UserError, match="set voxel_size_mm"):
-        WirePlanesConfig.model_validate({"events": events}).build()
-    assert WirePlanesConfig.model_validate({"events": events, "voxel_size_mm": 3.0}).build().make(0, 0)
+        WirePlanesConfig.model_validate({"reader": reader}).build()
+    assert WirePlanesConfig.model_validate({"reader": reader, "voxel_size_mm": 3.0}).build().make(0, 0)
 
 
 def test_only_3d_events_are_projected() -> None:
     flat = source_of(voxel_event([[1, 2, 3]], 9.0)).make(0, 0)["y"]
     with pytest.raises(UserError, match=r"projects 3D events, those of a test have \(160, 120\) voxels"):
-        WirePlanes(WirePlanesConfig(events=SAMPLE), ListedEvents(flat))
+        WirePlanes(WirePlanesConfig(reader=SAMPLE), ListedEvents(flat))
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({}, "either `events`, a reader, or `source`"),
-        ({"events": SAMPLE, "source": {"kind": "test_wire_source:OneTrackConfig"}}, "either `events`"),
-        ({"events": SAMPLE, "variation": {"distortion_mm": [700, 0, 0]}}, "folds the detector"),
-        ({"events": SAMPLE, "variation": "louder"}, "variation"),
-        ({"events": SAMPLE, "detector": "icarus"}, "detector"),
-        ({"events": SAMPLE, "readout": {"threshold_piu": 0}}, "threshold_piu"),
-        ({"events": SAMPLE, "nosuch": 1}, "nosuch"),
+        ({}, "either `reader` or `generator`"),
+        ({"reader": SAMPLE, "generator": {"kind": "test_wire_source:OneTrackConfig"}}, "either `reader`"),
+        ({"reader": SAMPLE, "variation": {"distortion_mm": [700, 0, 0]}}, "folds the detector"),
+        ({"reader": SAMPLE, "variation": "louder"}, "variation"),
+        ({"reader": SAMPLE, "detector": "icarus"}, "detector"),
+        ({"reader": SAMPLE, "readout": {"threshold_piu": 0}}, "threshold_piu"),
+        ({"reader": SAMPLE, "nosuch": 1}, "nosuch"),
     ],
 )
 def test_mistakes_are_refused(wrong: dict[str, object], message: str) -> None:
@@ -158,7 +158,7 @@ def test_mistakes_are_refused(wrong: dict[str, object], message: str) -> None:
 
 
 def test_a_named_detector_and_variation_can_be_written_out() -> None:
-    config = WirePlanesConfig(events=SAMPLE, detector="cube", variation={"gain": 1.03, "noise": 1.2})
+    config = WirePlanesConfig(reader=SAMPLE, detector="cube", variation={"gain": 1.03, "noise": 1.2})
     images = config.build().make(0, 0)
     assert images["y"].image_size == (1056, 704)
     assert len(images["u"]) > 100

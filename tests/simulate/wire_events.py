@@ -75,4 +75,4 @@ def small_detector(**changes: object) -> DetectorConfig:
 def source_of(*events: Event, **config: object) -> WirePlanes:
     """The source on listed events, in the middle of the small detector unless told otherwise."""
     values = {"detector": small_detector(), "placement": {"where": "centre"}, **config}
-    return WirePlanes(WirePlanesConfig.model_validate({"events": {"kind": "sample"}, **values}), ListedEvents(*events))
+    return WirePlanes(WirePlanesConfig.model_validate({"reader": {"kind": "sample"}, **values}), ListedEvents(*events))

@@ -65,7 +65,7 @@ class ReaderEvents:
         number = len(self._reader)
         if index >= number and not (self._repeat and number):
             raise UserError(
-                f"event {index} is asked for, but `events` has {number}; make fewer, add files, or set repeat: true to "
+                f"event {index} is asked for, but `reader` has {number}; make fewer, add files, or set repeat: true to "
                 "project the same events again, with other noise and another random place"
             )
         return self._reader.read(index % number)
@@ -84,7 +84,7 @@ class SourceEvents:
 
     def __init__(self, source: EventSource, stream: str) -> None:
         if stream not in source.streams:
-            raise UserError(f"the source has no stream '{stream}', it has {sorted(source.streams)}; set `stream`")
+            raise UserError(f"`generator` has no stream '{stream}', it has {sorted(source.streams)}; set `stream`")
         self._source, self._stream = source, stream
         about = source.streams[stream]
         self.image_size, self.classes = about.image_size, about.classes

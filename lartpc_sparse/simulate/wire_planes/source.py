@@ -44,12 +44,12 @@ class WirePlanesConfig(SourceConfig):
     """3D events, of a reader or of another source, as images of wire planes."""
 
     kind: Literal["wire_planes"] = "wire_planes"
-    events: ReaderField | None = Field(default=None, description="3D events to project; or else `source`")
-    source: Annotated[SourceConfig, OneOf()] | None = Field(
-        default=None, description="source that makes the 3D events; or else `events`"
+    reader: ReaderField | None = Field(default=None, description="reads the 3D events; or else `generator`")
+    generator: Annotated[SourceConfig, OneOf()] | None = Field(
+        default=None, description="source that makes the 3D events; or else `reader`"
     )
-    stream: str = Field(default="events", description="stream of `source`")
-    repeat: bool = Field(default=False, description="begin `events` again after the last one")
+    stream: str = Field(default="events", min_length=1, description="stream of `generator`")
+    repeat: bool = Field(default=False, description="let `reader` begin again after its last event")
     voxel_size_mm: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="edge of a 3D voxel, mm; none: as the events say"
     )
@@ -67,8 +67,8 @@ class WirePlanesConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _one_origin(self) -> WirePlanesConfig:
-        if (self.events is None) == (self.source is None):
-            raise ValueError("give either `events`, a reader, or `source`, another source of events")
+        if (self.reader is None) == (self.generator is None):
+            raise ValueError("give either `reader` or `generator`: where the 3D events come from")
         size, shift = detector_of(self.detector).size_mm, variation_of(self.variation).distortion_mm
         limits = (size[0] / 4, size[1] / 2, size[2] / 2)
         if any(abs(a) >= limit for a, limit in zip(shift, limits, strict=True)):
@@ -82,10 +82,10 @@ class WirePlanesConfig(SourceConfig):
             UserError: events that are not 3D, of unknown voxel size, with classes that have no priority, or what
                 the reader or the source raises.
         """
-        if self.events is not None:
-            return WirePlanes(self, ReaderEvents(self.events.build(), repeat=self.repeat))
-        assert self.source is not None  # the validator has seen to it
-        return WirePlanes(self, SourceEvents(self.source.build(), self.stream))
+        if self.reader is not None:
+            return WirePlanes(self, ReaderEvents(self.reader.build(), repeat=self.repeat))
+        assert self.generator is not None  # the validator has seen to it
+        return WirePlanes(self, SourceEvents(self.generator.build(), self.stream))
 
 
 class WirePlanes:
@@ -110,7 +110,7 @@ class WirePlanes:
         self._variation = variation_of(config.variation)
         self._voxel_mm = _voxel_size(config.voxel_size_mm, events)
         self._ranks = class_ranks(config.labels, events.classes)
-        parameters = config.model_dump(mode="json", exclude={"events", "source"})
+        parameters = config.model_dump(mode="json", exclude={"reader", "generator"})
         about = Stream(
             image_size=self._detector.image_size,
             classes=events.classes,
