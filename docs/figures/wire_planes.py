@@ -1,6 +1,6 @@
-"""Draws docs/figures/wire_planes.png from the packaged sample and prints the class fractions of docs/wire_planes.md.
+"""Draws docs/figures/wire_planes.png from the packaged sample and prints the tables of docs/wire_planes.md.
 
-python docs/figures/wire_planes.py [--event 30] [--events 320] [--variation none]
+python docs/figures/wire_planes.py [--event 30] [--events 320] [--variations]
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from matplotlib.patches import Patch
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import SampleConfig
 from lartpc_sparse.report.palette import class_colours
-from lartpc_sparse.simulate.wire_planes import WirePlanesConfig
+from lartpc_sparse.simulate.wire_planes import WirePlanes, WirePlanesConfig
+from lartpc_sparse.simulate.wire_planes.variation import VARIATIONS, VariationName
 
 SEED = 0
 HALF_WIDTH = 150
@@ -33,11 +34,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--event", type=int, default=30, help="event of the training split that is drawn")
     parser.add_argument("--events", type=int, default=320, help="events of the training split that are counted")
-    parser.add_argument("--variation", default="none", help="name of a detector variation")
+    parser.add_argument("--variations", action="store_true", help="print what the detector variations change")
     options = parser.parse_args()
-    source = WirePlanesConfig.model_validate(
-        {"reader": {"kind": "sample", "split": "train"}, "variation": options.variation}
-    ).build()
+    if options.variations:
+        print_variations(options.events)
+        return
+    source = source_of("none")
     drawn = source.make(SEED, options.event)
     figure, panels = plt.subplots(
         4, 2, figsize=(11, 15), layout="constrained", gridspec_kw={"height_ratios": (1, 1, 1, 0.6)}
@@ -51,6 +53,11 @@ def main() -> None:
     draw_fractions(panels[3, 1], fractions, drawn["y"].classes)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=80)
     print_table(fractions, drawn["y"].classes, images)
+
+
+def source_of(variation: VariationName) -> WirePlanes:
+    """The training split of the sample as wire planes."""
+    return WirePlanesConfig(reader=SampleConfig(), variation=variation).build()
 
 
 def draw_intensity(axes: Axes, plane: str, image: Event) -> None:
@@ -128,6 +135,26 @@ def print_table(
     for name, values in fractions.items():
         pixels = np.mean([len(image[name]) for image in images]) if name in images[0] else float("nan")
         print(f"| {name} | {pixels:.0f} |", " | ".join(f"{100 * value:.2f}" for value in values), "|")
+
+
+def print_variations(events: int) -> None:
+    """Pixels and intensity of every variation, over those of the nominal detector."""
+    nominal = totals(source_of("none"), events)
+    print("| variation |", " | ".join(f"pixels {plane} | intensity {plane}" for plane in "uvy"), "|")
+    for name in VARIATIONS:
+        ratio = totals(source_of(name), events) / nominal
+        print(f"| `{name}` |", " | ".join(f"{value:.3f}" for value in ratio.reshape(-1)), "|")
+
+
+def totals(source: WirePlanes, events: int) -> np.ndarray:
+    """Pixels, and mean intensity of the pixels that are not noise, of each plane."""
+    images = [source.make(SEED, index) for index in range(events)]
+    rows = []
+    for plane in source.streams:
+        pixels = np.concatenate([image[plane].energy for image in images])
+        signal = np.concatenate([image[plane].labels["semantic"] >= 0 for image in images])
+        rows.append((len(pixels), pixels[signal].mean()))
+    return np.array(rows)
 
 
 if __name__ == "__main__":
