@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from lartpc_sparse.schema import Config
 from lartpc_sparse.simulate.wire_planes.detector import DetectorConfig
@@ -21,7 +21,7 @@ class PlacementConfig(Config):
         default="random",
         description="random: anywhere inside, new for every event; centre: in the middle; fixed: at corner_mm",
     )
-    corner_mm: tuple[float, float, float] | None = Field(
+    corner_mm: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         default=None, description="x, y and z of the corner of voxel (0, 0, 0) for `fixed`, mm"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from lartpc_sparse.schema import Config
 
@@ -14,7 +14,6 @@ __all__ = ["VARIATIONS", "VariationConfig", "VariationField", "VariationName", "
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class VariationConfig(Config):
@@ -27,7 +26,7 @@ class VariationConfig(Config):
     transverse_diffusion: NotNegative = Field(default=1.0, description="on the diffusion coefficient across the drift")
     lifetime: Positive = Field(default=1.0, description="on the lifetime of the electrons")
     recombination: Positive = Field(default=1.0, description="on beta of the modified box, or on k of Birks")
-    distortion_mm: tuple[Finite, Finite, Finite] = Field(
+    distortion_mm: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
         default=(0.0, 0.0, 0.0), description="amplitudes of the displacement map along x, y and z, mm"
     )
 
