@@ -16,21 +16,21 @@ def test_a_network_is_trained_on_a_plane_and_predicts(tmp_path: Path) -> None:
     source = WirePlanesConfig.model_validate({"reader": {"kind": "sample", "split": "test"}}).build()
     about = source.streams["y"]
     with VoxelFileWriter(tmp_path / "y.h5", image_size=about.image_size, classes=about.classes) as writer:
-        for index in range(3):
+        for index in range(2):
             writer.write(source.make(0, index)["y"])
     reader = {"kind": "voxels", "files": [str(tmp_path / "y.h5")]}
     chain = {
-        "run": {"output_dir": str(tmp_path / "run"), "device": "cpu"},
+        "run": {"output_dir": str(tmp_path / "run"), "device": "cpu", "threads": 1},
         "data": {
             "train": reader,
             "validation": reader,
             "test": reader,
             "transforms": [{"kind": "energy_threshold", "min_mev": 10, "max_mev": 300}],
-            "batch": {"events": 3},
+            "batch": {"events": 2},
         },
         "model": {
             "dim": 2,
-            "backbone": {"kind": "uresnet", "filters": 4, "depth": 3},
+            "backbone": {"kind": "uresnet", "filters": 4, "depth": 2},
             "heads": {"semantic": {"kind": "semantic", "classes": ["HIP", "MIP", "shower", "delta", "Michel"]}},
         },
         "train": {"epochs": 1},

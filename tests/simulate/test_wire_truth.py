@@ -125,6 +125,16 @@ def test_all_columns_come_from_one_deposit_and_noise_has_none() -> None:
     assert not labels["seen"][noise].any()
 
 
+def test_with_no_least_signal_only_empty_pixels_are_noise() -> None:
+    event = voxel_event([[30, 30, 30]], 5.0)
+    readout = {"threshold_piu": 3.0}
+    image = source_of(event, labels={"min_piu": 0.0}, readout=readout, variation={"noise": 2.0}).make(0, 0)["u"]
+    labelled = image.labels["semantic"] == 1
+    assert 4 < labelled.sum() < 60  # all pixels within the reach of the charge
+    assert (image.labels["row"][~labelled] == -1).all()
+    assert (~labelled).sum() > 100
+
+
 def test_the_priority_is_the_users() -> None:
     event = voxel_event([[30, 30, 30], [30, 31, 30]], [1.0, 4.0], semantic=[0, 2])
     reverse = {"priority": tuple(reversed(CLASSES))}

@@ -189,7 +189,8 @@ class WirePlanes:
             noise_key=noise_key,
         )
         enough = config.labels.min_piu / config.readout.piu_per_electron
-        signal = np.append(image.electrons, 0.0)[read.signal_row] >= enough  # row -1: no charge at all
+        reached = read.signal_row >= 0
+        signal = reached & (np.append(image.electrons, 0.0)[read.signal_row] >= enough)
         chosen = np.zeros(len(image.pixel), dtype=np.bool_)
         chosen[read.signal_row[signal]] = True
         leads = np.full(len(signal), -1, dtype=np.int64)
