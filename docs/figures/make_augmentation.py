@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from lartpc_sparse.data.classes import SIX
 from lartpc_sparse.data.dataset import EventDataset, event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
@@ -34,17 +35,11 @@ from lartpc_sparse.data.transforms import (
     Transform,
     Translate,
 )
+from lartpc_sparse.report.palette import class_colours
 
 EVENT, SEED = 34, 8
 SIZE = 2.0
-COLOURS = {
-    "HIP": "#d55e00",
-    "MIP": "#0072b2",
-    "shower": "#009e73",
-    "delta": "#cc79a7",
-    "Michel": "#e69f00",
-    "low_energy": "#bbbbbb",
-}
+COLOURS = dict(zip(SIX, class_colours(SIX), strict=True))
 PANELS: dict[str, Transform] = {
     "flip": Flip(axes=(0,), probability=1.0),
     "rotate90": Rotate90(axes=(0, 1)),
