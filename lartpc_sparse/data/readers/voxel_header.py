@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,6 +26,11 @@ class VoxelHeader:
     voxel_size_mm: float
     origin: str
     num_events: int
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> VoxelHeader:
+        """From what JSON makes of `dataclasses.asdict`."""
+        return cls(**{**facts, "classes": tuple(facts["classes"]), "image_size": tuple(facts["image_size"])})
 
 
 def read_header(file: h5py.File, path: str) -> VoxelHeader:
