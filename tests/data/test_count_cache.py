@@ -236,9 +236,10 @@ def test_a_bad_file_is_an_error_only_when_it_is_asked_for(tmp_path: Path) -> Non
         Path(name).touch()
     with FileCounter(names, _visit, "test") as counter:
         assert [counter.num_events(name) for name in names[:3]] == [0, 1, 2]
-    with pytest.raises(UserError, match="bad is bad"), FileCounter(names, _visit, "test") as counter:
-        for name in names:
-            counter.count(name)
+    with FileCounter(names, _visit, "test") as counter:
+        counter.count(names[0])
+        with pytest.raises(UserError, match="bad is bad"):
+            counter.count(names[3])
     with FileCounter(names[:3], _visit, "test") as counter:  # what was counted before the error is kept
         assert [counter.num_events(name) for name in names[:3]] == [0, 1, 2]
         assert counter.opened == 0
@@ -251,6 +252,6 @@ def _die(path: str) -> FileCount:
 @pytest.mark.usefixtures("few_are_many")
 def test_a_process_that_dies_is_an_error_with_the_files(tmp_path: Path) -> None:
     names = [str(tmp_path / str(number)) for number in range(4)]
-    with pytest.raises(UserError, match=r"process that counted events died.*0 to .*3"):
-        with FileCounter(names, _die, "test") as counter:
-            counter.count(names[0])
+    counter = FileCounter(names, _die, "test")
+    with counter, pytest.raises(UserError, match=r"process that counted events died.*0 to .*3"):
+        counter.count(names[0])

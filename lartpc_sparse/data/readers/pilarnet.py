@@ -151,6 +151,11 @@ class PilarnetReader:
         """Layout of the first file: v1, v2 or v3."""
         return self._layout.version
 
+    @property
+    def voxel_size_mm(self) -> float:
+        """Edge of a voxel, the same in all PILArNet files."""
+        return 3.0
+
     def __len__(self) -> int:
         return len(self._index)
 

@@ -158,6 +158,12 @@ class VoxelsReader:
         """Names of the semantic labels."""
         return self.header.classes
 
+    @property
+    def voxel_size_mm(self) -> float | None:
+        """Edge of a voxel; None: not known."""
+        size = self.header.voxel_size_mm
+        return None if np.isnan(size) else size
+
     def __len__(self) -> int:
         return len(self._index)
 
