@@ -150,7 +150,6 @@ def _plan(reader: Reader, conversion: Conversion) -> str:
             "to": conversion.to,
             "events": len(reader),
             "part_events": conversion.part_events,
-            "on_bad_event": conversion.on_bad_event,
             "files": files,
         },
         sort_keys=True,
@@ -182,6 +181,8 @@ def _finished_part(
     stop = min(first + conversion.part_events, len(reader))
     if path.exists() and said.exists():
         bad = {int(index): reason for index, reason in json.loads(said.read_text()).items()}
+        if bad and conversion.on_bad_event == "fail":
+            raise BadEventError(next(iter(bad.values())))
         bar.advance(stop - first, voxels=0)
     else:
         bad = {}
