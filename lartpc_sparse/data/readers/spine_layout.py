@@ -151,8 +151,8 @@ class SpineFile:
         shape, dtype = rows.data.shape, rows.data.dtype
         if len(shape) != 2 or dtype.kind not in "iuf" or not 0 < width <= shape[1]:
             raise UserError(
-                f"{self.path}: product {name} has values of shape {shape} and type {dtype}, expected rows of numbers with "
-                f"{width} coordinates first"
+                f"{self.path}: product {name} has values of shape {shape} and type {dtype}, expected rows of numbers "
+                f"with {width} coordinates first"
             )
         return Product(rows, width, fields)
 
