@@ -145,7 +145,7 @@ def _written(path: str) -> dict[str, Any]:
 def _print(found: Mapping[str, Any]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for name, text, style in _rows(found):
         table.add_row(Text(name), Text(text), style=style)  # Text: nothing in a file is taken for markup
     Console().print(table, "")

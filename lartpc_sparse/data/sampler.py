@@ -9,9 +9,10 @@ from jaxtyping import Int64
 from pydantic import Field, PositiveInt, model_validator
 from torch.utils.data import Sampler
 
+from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.schema import Config, UserError
 
-__all__ = ["BatchConfig", "EventBatchSampler", "pack_events"]
+__all__ = ["BatchConfig", "EventBatchSampler", "counts_for", "pack_events"]
 
 
 class BatchConfig(Config):
@@ -29,6 +30,15 @@ class BatchConfig(Config):
         if (self.events is None) == (self.max_voxels is None):
             raise ValueError("give exactly one of events (a count) and max_voxels (a voxel budget)")
         return self
+
+
+def counts_for(reader: Reader, batch: BatchConfig) -> Int64[np.ndarray, " E"]:
+    """Voxels of every event where batches are packed by voxels; zeros where nobody needs to count them.
+
+    Raises:
+        UserError: see `Reader.num_voxels`.
+    """
+    return np.zeros(len(reader), dtype=np.int64) if batch.max_voxels is None else reader.num_voxels()
 
 
 def pack_events(
@@ -75,7 +85,7 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
     `drop_last` also drops a last batch that is not full.
 
     Args:
-        counts: voxels of each event, `reader.num_voxels()`.
+        counts: voxels of each event, `counts_for(reader, batch)`.
         batch: size of a batch on one rank.
         shuffle: another order in each epoch, else the order of the reader.
         seed: of the order.
