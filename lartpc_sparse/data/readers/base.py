@@ -96,7 +96,7 @@ def whole_coords(key: EventKey, values: Num[np.ndarray, "N D"], image_size: tupl
 def _surely_inside(values: Num[np.ndarray, "N D"], image_size: tuple[int, ...]) -> bool:
     """One fast pass over whole numbers, read as unsigned so that negative ones are large; False: look closer."""
     dtype = values.dtype
-    if dtype.kind not in "iu" or not dtype.isnative or max(image_size) > np.iinfo(dtype).max:
+    if dtype.kind not in "iu" or not dtype.isnative or max(image_size) >= 1 << (8 * dtype.itemsize - 1):
         return False
     unsigned = np.ascontiguousarray(values).view(np.dtype(f"u{dtype.itemsize}"))
     if len(set(image_size)) == 1:
