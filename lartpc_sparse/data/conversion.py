@@ -23,6 +23,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import Reader, VoxelsConfig
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
@@ -120,7 +121,7 @@ def _skipped_in(output: Path, plan: str) -> int | None:
     """Number of skipped events in an output of this very conversion; None: it is not there, or another one."""
     try:
         with h5py.File(output, "r", locking=False) as file:
-            done = file.attrs.get("conversion") == _digest(plan)
+            done = as_text(file.attrs.get("conversion")) == _digest(plan)
             return int(file.attrs["skipped_events"]) if done else None
     except (OSError, KeyError, ValueError, TypeError):
         return None

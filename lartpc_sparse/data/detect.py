@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.readers.files import damage_named, open_hdf5
 from lartpc_sparse.data.voxel_file import FORMAT as VOXELS
 from lartpc_sparse.schema import UserError
@@ -45,7 +46,7 @@ def _is_hdf5(path: str) -> bool:
 
 def _kind(file: h5py.File, path: str) -> str:
     names = sorted(file)
-    written = file.attrs.get("format")
+    written = as_text(file.attrs.get("format"))
     if written == VOXELS:
         return "voxels"
     if {"point", "cluster"} <= set(names):

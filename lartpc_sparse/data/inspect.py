@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.convert import reader_config
 from lartpc_sparse.data.detect import detect_format
 from lartpc_sparse.data.event_page import write_event_page
@@ -135,8 +136,9 @@ def _written(path: str) -> dict[str, Any]:
     """The attributes of a file, as far as they are plain values."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            found = {name: value for name, value in file.attrs.items() if isinstance(value, str) and len(value) < 200}
-            found |= {name: value.item() for name, value in file.attrs.items() if getattr(value, "ndim", 1) == 0}
+            values = {name: as_text(value) for name, value in file.attrs.items()}
+            found = {name: value for name, value in values.items() if isinstance(value, str) and len(value) < 200}
+            found |= {name: value.item() for name, value in values.items() if getattr(value, "ndim", 1) == 0}
     except (OSError, KeyError, RuntimeError, TypeError, ValueError):
         found = {}
     return {"attributes": {name: value for name, value in found.items() if value == value}}  # noqa: PLR0124  no NaN

@@ -28,6 +28,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from lartpc_sparse.data.attributes import store_attributes
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.provenance import provenance
 
@@ -128,7 +129,7 @@ class VoxelFileWriter:
     def __enter__(self) -> VoxelFileWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
-        self._file.attrs.update(self._attributes)
+        store_attributes(self._file, self._attributes)
         dtype = np.dtype(np.int16 if max(self._image_size) <= 2**15 else np.int32)
         self._coords = _Column(self._file, "coords", dtype, (len(self._image_size),), VOXEL_ROWS)
         self._energy = _Column(self._file, "energy", np.dtype(np.float32), (), VOXEL_ROWS)
