@@ -31,6 +31,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def count_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests leave the cache of the user alone."""
+    os.environ["LARTPC_SPARSE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the development data beside the repository; skips where it is not at hand."""

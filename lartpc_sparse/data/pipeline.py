@@ -14,7 +14,7 @@ from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
-from lartpc_sparse.data.readers import PilarnetConfig, Reader, ReaderConfig, SampleConfig, VoxelsConfig
+from lartpc_sparse.data.readers import PilarnetConfig, Reader, ReaderConfig, SampleConfig, SpineConfig, VoxelsConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
 from lartpc_sparse.data.transforms import (
     CropConfig,
@@ -38,7 +38,7 @@ from lartpc_sparse.schema import Config, OneOf, UserError
 
 __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "event_loader"]
 
-ReaderField = Annotated[ReaderConfig, OneOf(PilarnetConfig, VoxelsConfig, SampleConfig)]
+ReaderField = Annotated[ReaderConfig, OneOf(PilarnetConfig, VoxelsConfig, SampleConfig, SpineConfig)]
 TransformField = Annotated[
     TransformConfig,
     OneOf(

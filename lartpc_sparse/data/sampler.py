@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,7 +12,7 @@ from torch.utils.data import Sampler
 
 from lartpc_sparse.schema import Config, UserError
 
-__all__ = ["BatchConfig", "EventBatchSampler", "pack_events"]
+__all__ = ["BatchConfig", "CountedEvents", "EventBatchSampler", "counts_for", "pack_events"]
 
 
 class BatchConfig(Config):
@@ -29,6 +30,28 @@ class BatchConfig(Config):
         if (self.events is None) == (self.max_voxels is None):
             raise ValueError("give exactly one of events (a count) and max_voxels (a voxel budget)")
         return self
+
+
+@runtime_checkable
+class CountedEvents(Protocol):
+    """Events whose voxels can be counted: a reader or a data set."""
+
+    def __len__(self) -> int:
+        """Number of events E."""
+        ...
+
+    def num_voxels(self) -> Int64[np.ndarray, " E"]:
+        """Voxels of every event."""
+        ...
+
+
+def counts_for(events: CountedEvents, batch: BatchConfig) -> Int64[np.ndarray, " E"]:
+    """Voxels of every event where batches are packed by voxels; zeros where nobody needs to count them.
+
+    Raises:
+        UserError: see `Reader.num_voxels`.
+    """
+    return np.zeros(len(events), dtype=np.int64) if batch.max_voxels is None else events.num_voxels()
 
 
 def pack_events(
@@ -75,7 +98,7 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
     `drop_last` also drops a last batch that is not full.
 
     Args:
-        counts: voxels of each event, `reader.num_voxels()`.
+        counts: voxels of each event, `counts_for(events, batch)`.
         batch: size of a batch on one rank.
         shuffle: another order in each epoch, else the order of the reader.
         seed: of the order.

@@ -12,7 +12,7 @@ Layout, version 1. N voxels, P particles, E events, D axes:
 | `particle_offsets` | (E+1,) | int64 | rows of event e in the particle table |
 
 Attributes of the file: `format`, `format_version`, `classes` (JSON list), `image_size`, `voxel_size_mm` (NaN: not
-known), `origin` (free text), and who wrote it. Data sets are compressed with Blosc (lz4, bitshuffle) and every chunk
+known), `origin` (free text), and who wrote it. Data sets are compressed with Blosc (lz4, shuffled) and every chunk
 has a checksum, as have the file's own tables (HDF5 1.10 format), so that damage is noticed.
 """
 
@@ -28,6 +28,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from lartpc_sparse.data.attributes import store_attributes
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.provenance import provenance
 
@@ -35,8 +36,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "VoxelFileWriter"]
 
 FORMAT = "lartpc_sparse.voxels"
 FORMAT_VERSION = 1
-VOXEL_ROWS = 16384
-"""Rows of a chunk: of the tried sizes, a good compromise between size and random access."""
+VOXEL_ROWS = 4096
+"""Rows of a chunk: random events of 10,000 voxels read almost twice as fast as with 16384, for 1 % more bytes."""
 TABLE_ROWS = 4096
 """Rows of a chunk of offsets and particle columns."""
 
@@ -45,6 +46,8 @@ class _Column:
     """One growing data set; rows are kept back until whole chunks are full."""
 
     def __init__(self, file: h5py.File, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], rows: int) -> None:
+        # Bits make floats a quarter smaller at the same speed; bytes make whole numbers a fifth faster to read.
+        shuffle = hdf5plugin.Blosc.BITSHUFFLE if dtype.kind == "f" else hdf5plugin.Blosc.SHUFFLE
         self._data = file.create_dataset(
             name,
             shape=(0, *shape),
@@ -52,7 +55,7 @@ class _Column:
             dtype=dtype,
             chunks=(rows, *(max(n, 1) for n in shape)),
             fletcher32=True,
-            **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+            **hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=shuffle),
         )
         self._chunk_rows = rows
         self._waiting: list[np.ndarray] = []
@@ -128,7 +131,7 @@ class VoxelFileWriter:
     def __enter__(self) -> VoxelFileWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
-        self._file.attrs.update(self._attributes)
+        store_attributes(self._file, self._attributes)
         dtype = np.dtype(np.int16 if max(self._image_size) <= 2**15 else np.int32)
         self._coords = _Column(self._file, "coords", dtype, (len(self._image_size),), VOXEL_ROWS)
         self._energy = _Column(self._file, "energy", np.dtype(np.float32), (), VOXEL_ROWS)

@@ -7,11 +7,14 @@ from dataclasses import replace
 from lartpc_sparse.report.blocks import Figure, FigureGrid, Note, Section
 from lartpc_sparse.report.charts import Line, lines
 from lartpc_sparse.report.palette import NEUTRAL, TRAIN, VALIDATION
+from lartpc_sparse.report.text import percent
 from lartpc_sparse.report.training_log import Curve, TrainingLog, running_mean, thinned_rows
 
 __all__ = ["training_section"]
 
 MAX_POINTS = 1500
+MUCH_WAITING = 0.1
+"""Share of the time spent waiting from which the report says what to do."""
 
 
 def training_section(log: TrainingLog | None) -> Section:
@@ -28,6 +31,7 @@ def training_section(log: TrainingLog | None) -> Section:
     others = (
         _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
         _single(log, "voxels_per_s", "voxels per second", NEUTRAL, smooth=True),
+        _single(log, "data_wait_fraction", "share of a step spent waiting for data", NEUTRAL, smooth=True),
     )
     blocks: list[FigureGrid | Note] = []
     if losses:
@@ -35,12 +39,25 @@ def training_section(log: TrainingLog | None) -> Section:
     rates = tuple(figure for figure in others if figure is not None)
     if rates:
         blocks.append(FigureGrid(rates, log_switch=True, columns="narrow"))
+    waited = log.curve("epoch_data_wait_fraction")
+    if waited is not None and len(waited):
+        blocks.append(Note(_waiting(waited)))
     dropped = {name: curve.dropped for name, curve in log.curves.items() if curve.dropped}
     if dropped:
         listed = ", ".join(f"{name}: {number}" for name, number in dropped.items())
         blocks.append(Note(f"Values that were not finite and are not drawn: {listed}."))
     lead = "Thin: every recorded value (thinned when there are many). Thick: running mean over 2\u2009% of them."
     return Section("training", "Training", tuple(blocks), lead)
+
+
+def _waiting(waited: Curve) -> str:
+    """How much of the training's time was spent on waiting for events, and what to do about much of it."""
+    text = f"Waited for data: {percent(float(waited.values.mean()))} of the time, in the mean over the epochs"
+    if len(waited) > 1:
+        text += f"; {percent(float(waited.values[-1]))} in the last"
+    if waited.values.mean() > MUCH_WAITING:
+        text += ". Reading is the bottleneck: raise data.workers, or convert the files to the format `voxels`"
+    return text + "."
 
 
 def _loss_figure(log: TrainingLog, term: str) -> Figure:

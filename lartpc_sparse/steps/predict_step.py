@@ -15,7 +15,7 @@ from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
-from lartpc_sparse.data.sampler import EventBatchSampler
+from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.heads import Decoded
 from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.progress import track
@@ -89,7 +89,7 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
     masking = config.model.masking_head
     view = None if masking is None else config.model.heads[masking].view()
     batch = config.predict.batch or config.data.batch
-    sampler = EventBatchSampler(events.num_voxels(), batch, shuffle=False, seed=config.run.seed)
+    sampler = EventBatchSampler(counts_for(events, batch), batch, shuffle=False, seed=config.run.seed)
     loader: DataLoader[Views] = DataLoader(
         PredictionDataset(events, view, config.run.seed),
         batch_sampler=sampler,

@@ -18,7 +18,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.pipeline import event_loader
-from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
+from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.train.bar import TrainingBar
@@ -53,7 +53,7 @@ class TrainingData:
         """The batches of this rank."""
         dataset = self.train if training or self.validation is None else self.validation
         return EventBatchSampler(
-            dataset.num_voxels(),
+            counts_for(dataset, self.batch),
             self.batch,
             shuffle=training,
             seed=self.seed,

@@ -54,11 +54,22 @@ class TrainingModule(pl.LightningModule):
         self.config_yaml = config_yaml
         self._waiting_since = time.monotonic()
         self._step_began = self._waiting_since
+        self._waited_s = self._worked_s = 0.0
 
     def _terms(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         outputs = self.network(batch)
         terms = self.network.loss(outputs, batch)
         return torch.stack(list(terms.values())).sum(), terms, outputs
+
+    def on_train_epoch_start(self) -> None:
+        """The share of the time that an epoch waits for data is counted anew."""
+        self._waited_s = self._worked_s = 0.0
+
+    def on_train_epoch_end(self) -> None:
+        """Log the share of the epoch's time that the steps waited for their data, starts of workers included."""
+        total = self._waited_s + self._worked_s
+        if total > 0:
+            self.log("epoch_data_wait_fraction", self._waited_s / total)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Note how long the step waited for its data."""
@@ -89,6 +100,8 @@ class TrainingModule(pl.LightningModule):
         del outputs, batch_idx
         now = time.monotonic()
         waited, worked = self._step_began - self._waiting_since, now - self._step_began
+        self._waited_s += waited
+        self._worked_s += worked
         self.log_dict(
             {
                 "lr": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 Arguments = Callable[..., list[str]]
-TIMINGS = {"voxels_per_s", "data_wait_fraction"}
+TIMINGS = {"voxels_per_s", "data_wait_fraction", "epoch_data_wait_fraction"}
 
 
 def _command(arguments: list[str]) -> list[str]:

@@ -39,6 +39,15 @@ def test_a_checkpoint_says_what_made_it(small_chain: Arguments, tmp_path: Path) 
     assert checkpoint["global_step"] == 3
 
 
+def test_the_share_of_waiting_for_data_is_logged_once_an_epoch(small_chain: Arguments, tmp_path: Path) -> None:
+    _train(small_chain("train.epochs=2"))
+    with (tmp_path / "run" / "training" / "training.csv").open(newline="") as file:
+        shares = [row["epoch_data_wait_fraction"] for row in csv.DictReader(file)]
+    found = [float(share) for share in shares if share]
+    assert len(found) == 2
+    assert all(0 < share < 1 for share in found)
+
+
 def test_accumulated_batches_make_fewer_steps(small_chain: Arguments, tmp_path: Path) -> None:
     _train(small_chain("train.epochs=2", "train.accumulate=2"))
     checkpoint = read_checkpoint(tmp_path / "run" / "training" / "last.ckpt")

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, pack_events
+from lartpc_sparse.data.readers import SampleConfig
+from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for, pack_events
 from lartpc_sparse.schema import UserError
 
 counts_lists = st.lists(st.integers(0, 40), max_size=40)
@@ -148,3 +149,9 @@ def test_bad_arguments_are_refused() -> None:
         one.set_epoch(0, start_batch=3)
     with pytest.raises(ValueError, match="epoch"):
         one.set_epoch(-1)
+
+
+def test_voxels_are_counted_only_for_a_voxel_budget() -> None:
+    reader = SampleConfig(split="test", limit=5).build()
+    assert counts_for(reader, BatchConfig(max_voxels=10)).tolist() == reader.num_voxels().tolist()
+    assert counts_for(reader, BatchConfig(events=2)).tolist() == [0] * 5

@@ -14,6 +14,7 @@ from made_events import make_event, random_event
 from reader_contract import assert_same_event
 
 from lartpc_sparse.data import voxel_file
+from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers import VoxelsConfig, VoxelsReader
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
@@ -76,11 +77,11 @@ def test_layout_is_as_documented(tmp_path: Path) -> None:
         writer.write(random_event(0, 5).replace(particles=particles))
         writer.write(random_event(1, 0).replace(particles={}))
     with h5py.File(path) as file:
-        assert file.attrs["format"] == "lartpc_sparse.voxels"
+        assert as_text(file.attrs["format"]) == "lartpc_sparse.voxels"
         assert file.attrs["format_version"] == 1
         assert json.loads(file.attrs["classes"]) == list(CLASSES)
         assert file.attrs["image_size"].tolist() == [16, 16, 16]
-        assert (file.attrs["voxel_size_mm"], file.attrs["origin"], file.attrs["seed"]) == (3.0, "by hand", 7)
+        assert (file.attrs["voxel_size_mm"], as_text(file.attrs["origin"]), file.attrs["seed"]) == (3.0, "by hand", 7)
         assert {"lartpc_sparse_version", "git_hash", "created"} <= set(file.attrs)
         assert (file["coords"].dtype, file["energy"].dtype) == (np.int16, np.float32)
         assert (file["labels/semantic"].dtype, file["labels/instance"].dtype) == (np.int8, np.int32)

@@ -41,6 +41,21 @@ def test_values_that_are_not_finite_are_counted_and_said(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("shares", "text"),
+    [
+        (
+            "0,0.04\n5,0.02\n",
+            "Waited for data: 3.0\u2009% of the time, in the mean over the epochs; 2.0\u2009% in the last.",
+        ),
+        ("0,0.3\n", "over the epochs. Reading is the bottleneck: raise data.workers"),
+    ],
+)
+def test_the_share_of_waiting_for_data_is_said(tmp_path, shares, text):
+    log = read_training_log(log_of(tmp_path, "step,epoch_data_wait_fraction\n" + shares))
+    assert text in training_section(log).blocks[-1].text
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [("a,b\n1,2\n", "no column `step`"), (HEADER + "0,0,x,1,1,1\n", "line 2, column train/semantic/ce")],
 )

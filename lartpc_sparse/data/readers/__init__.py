@@ -3,6 +3,7 @@
 from lartpc_sparse.data.readers.base import Reader, ReaderConfig
 from lartpc_sparse.data.readers.pilarnet import PilarnetConfig, PilarnetReader
 from lartpc_sparse.data.readers.sample import SampleConfig
+from lartpc_sparse.data.readers.spine import SpineConfig, SpineReader
 from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Reader",
     "ReaderConfig",
     "SampleConfig",
+    "SpineConfig",
+    "SpineReader",
     "VoxelsConfig",
     "VoxelsReader",
 ]

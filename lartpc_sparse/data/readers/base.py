@@ -82,12 +82,29 @@ def whole_coords(key: EventKey, values: Num[np.ndarray, "N D"], image_size: tupl
     Raises:
         BadEventError: a value that is not finite, not whole or outside 0..image_size-1.
     """
-    inside = (values >= 0) & (values < np.array(image_size))  # False for NaN
-    if not inside.all():
+    if not _surely_inside(values, image_size):
+        inside = (values >= 0) & (values < np.array(image_size))  # False for NaN
+        if inside.all():
+            return _whole(key, values)
         row = int(np.flatnonzero(~inside.all(axis=1))[0])
         raise BadEventError(
             f"{key}: coords of voxel {row} are {values[row].tolist()}, outside the image of size {image_size}"
         )
+    return _whole(key, values)
+
+
+def _surely_inside(values: Num[np.ndarray, "N D"], image_size: tuple[int, ...]) -> bool:
+    """One fast pass over whole numbers, read as unsigned so that negative ones are large; False: look closer."""
+    dtype = values.dtype
+    if dtype.kind not in "iu" or not dtype.isnative or max(image_size) >= 1 << (8 * dtype.itemsize - 1):
+        return False
+    unsigned = np.ascontiguousarray(values).view(np.dtype(f"u{dtype.itemsize}"))
+    if len(set(image_size)) == 1:
+        return bool(unsigned.reshape(-1).max(initial=0) < image_size[0])
+    return all(unsigned[:, axis].max(initial=0) < size for axis, size in enumerate(image_size))
+
+
+def _whole(key: EventKey, values: Num[np.ndarray, "N D"]) -> Int[np.ndarray, "N D"]:
     coords = values.astype(np.int32)
     if values.dtype.kind == "f" and not np.array_equal(coords, values):
         row = int(np.flatnonzero((coords != values).any(axis=1))[0])
@@ -115,7 +132,7 @@ def check_semantic(key: EventKey, semantic: Int[np.ndarray, " N"], classes: tupl
     Raises:
         BadEventError: a label outside -1..K-1.
     """
-    good = (semantic >= -1) & (semantic < len(classes))
-    if not good.all():
+    if len(semantic) and (semantic.min() < -1 or semantic.max() >= len(classes)):
+        good = (semantic >= -1) & (semantic < len(classes))
         row = int(np.flatnonzero(~good)[0])
         raise BadEventError(f"{key}: semantic is {semantic[row]} in row {row}, expected -1..{len(classes) - 1}")

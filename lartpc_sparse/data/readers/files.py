@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import h5py
@@ -18,19 +16,33 @@ from pydantic import Field, field_validator
 
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.readers.base import ReaderConfig
+from lartpc_sparse.data.readers.file_list import resolve_files
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["EventIndex", "FileReaderConfig", "OpenFiles", "damage_named", "open_hdf5", "resolve_files"]
+__all__ = [
+    "DAMAGE",
+    "EventIndex",
+    "FileReaderConfig",
+    "OpenFiles",
+    "damage",
+    "damage_named",
+    "open_hdf5",
+    "resolve_files",
+]
 
 DAMAGE = (OSError, KeyError, AttributeError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 """What h5py raises on a damaged file."""
+CHUNK_CACHE_BYTES = 1 << 19
+"""Of each data set of an open file; HDF5's own 8 MiB would be gigabytes over many files, and events come at random."""
 
 
 class FileReaderConfig(ReaderConfig):
     """Which files, and which of their events; events are numbered in the order of the files."""
 
     files: tuple[str, ...] = Field(
-        min_length=1, description="paths or patterns (*, ?, [..], **); sorted inside a pattern, `~` is your home"
+        min_length=1,
+        description="paths or patterns (*, ?, [..], **), sorted inside a pattern, `~` is your home; or list files "
+        "(`@files.txt`, or any .txt or .list) with one path or pattern a line, relative to the list",
     )
     select: tuple[int, int] | None = Field(
         default=None, description="use the events start..stop-1 of all files together"
@@ -43,29 +55,6 @@ class FileReaderConfig(ReaderConfig):
         if value is not None and not 0 <= value[0] < value[1]:
             raise ValueError(f"select is [start, stop) with 0 <= start < stop, not {list(value)}")
         return value
-
-
-def resolve_files(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Existing files of paths and patterns, sorted inside each pattern, in the order of the patterns.
-
-    Raises:
-        UserError: a pattern that matches no file, or a file that is matched twice.
-    """
-    found: dict[str, str] = {}
-    for pattern in patterns:
-        path = os.path.expanduser(pattern)  # noqa: PTH111  keeps the text of the path as it was given
-        is_file = Path(path).is_file()  # a name may contain [ ]
-        matches = [path] if is_file else sorted(filter(os.path.isfile, glob.glob(path, recursive=True)))  # noqa: PTH207
-        if not matches:
-            raise UserError(f"no file matches '{pattern}' (looked from {Path.cwd()}); correct `files`")
-        for match in matches:
-            name = os.path.normpath(match)
-            if name in found:
-                raise UserError(
-                    f"'{match}' is matched by '{found[name]}' and again by '{pattern}'; name every file once"
-                )
-            found[name] = pattern
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -180,7 +169,7 @@ def open_hdf5(path: str) -> h5py.File:
         UserError: missing, not HDF5, truncated, or not readable.
     """
     try:  # no locks: many clusters' file systems refuse them, and the file is only read
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNK_CACHE_BYTES)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except DAMAGE as error:
@@ -201,5 +190,10 @@ def damage_named(where: EventKey | str, field: str) -> Iterator[None]:
     except UserError:
         raise
     except DAMAGE as error:
-        kind = BadEventError if isinstance(where, EventKey) else UserError
-        raise kind(f"{where}: cannot read {field} ({error}); the file is damaged: copy or make it again") from error
+        raise damage(where, field, error) from error
+
+
+def damage(where: EventKey | str, field: str, error: Exception) -> UserError:
+    """The error for data that h5py cannot read; BadEventError where `where` is an event."""
+    kind = BadEventError if isinstance(where, EventKey) else UserError
+    return kind(f"{where}: cannot read {field} ({error}); the file is damaged: copy or make it again")

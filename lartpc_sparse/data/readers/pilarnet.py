@@ -7,7 +7,8 @@ electrons, dx mm), `cluster` (n_points, fragment, group, interaction, semantic, 
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,32 +17,34 @@ from pydantic import Field
 
 from lartpc_sparse.data.classes import PILARNET, SIX
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import (
     EventIndex,
     FileReaderConfig,
     OpenFiles,
     damage_named,
-    open_hdf5,
     resolve_files,
+)
+from lartpc_sparse.data.readers.pilarnet_counts import (
+    PilarnetFile,
+    side_counts,
+    side_file,
+    visit_clusters,
+    visit_layout,
+    visit_points,
 )
 from lartpc_sparse.data.readers.pilarnet_event import decode
 from lartpc_sparse.data.readers.pilarnet_layout import (
     LAYOUTS,
-    POINT_WIDTH,
     TABLES,
     Layout,
     Version,
-    count_events,
-    open_tables,
     read_tables,
     recover_layout,
 )
-from lartpc_sparse.data.readers.vlen_table import VlenTable
 from lartpc_sparse.schema import UserError
 
 __all__ = ["PilarnetConfig", "PilarnetReader"]
-
-_COUNT_AT_ONCE = 1024
 
 
 class PilarnetConfig(FileReaderConfig):
@@ -69,23 +72,11 @@ class PilarnetConfig(FileReaderConfig):
         )
 
 
-class _PilarnetFile:
-    """One open file with its data sets."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open_hdf5(path)
-        self.tables = open_tables(self._file, path)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 class PilarnetReader:
     """Events of PILArNet-M files.
 
-    Construction opens the files one after the other for their number of events (about half a millisecond a file on
-    a local disk), and none after the last event wanted; it looks at events of the first file only, for the classes.
+    Construction opens the files that have changed since they were last counted (about half a millisecond a file on a
+    local disk), and none after the last event wanted; it looks at events of the first file only, for the classes.
 
     Args:
         files: paths, in order.
@@ -108,19 +99,25 @@ class PilarnetReader:
         limit: int | None = None,
     ) -> None:
         self._image_size = tuple(image_size)
-        self._index = EventIndex.build(files, _count_file, select, limit)
+        with FileCounter(files, visit_points, "pilarnet 1") as counter:
+            self._index = EventIndex.build(files, counter.num_events, select, limit)
+        self._counts = {path: counter.count(path) for path in self._index.files}
         self._version = version
-        self._files = OpenFiles(_PilarnetFile)
+        self._files = OpenFiles(PilarnetFile)
         self._num_voxels: np.ndarray | None = None
         self._layouts: dict[str, Layout | None] = {}
         self._layout = self._first_layout()
 
     def _first_layout(self) -> Layout:
         """Layout of the first file that is not empty; it decides the classes."""
-        found = (self._recovered(path) for path in self._index.files)
-        forced = next((layout for layout in LAYOUTS if layout.version == self._version), None)
-        layout = next((layout for layout in found if layout), forced)
-        self._files.close()  # nothing stays open that a forked worker could inherit
+        visit = partial(visit_layout, version=self._version)
+        layout = next((layout for layout in LAYOUTS if layout.version == self._version), None)
+        with FileCounter(self._index.files, visit, f"pilarnet layout 1 {self._version}") as counter:
+            for path in self._index.files:
+                found = json.loads(counter.count(path).facts)
+                if found is not None:
+                    layout = self._layouts[path] = LAYOUTS[found]
+                    break
         if layout is None:
             raise UserError(
                 f"{self._index.files[0]} and the files after it hold no voxels, so that the layout cannot be told; "
@@ -154,6 +151,11 @@ class PilarnetReader:
         """Layout of the first file: v1, v2 or v3."""
         return self._layout.version
 
+    @property
+    def voxel_size_mm(self) -> float:
+        """Edge of a voxel, the same in all PILArNet files."""
+        return 3.0
+
     def __len__(self) -> int:
         return len(self._index)
 
@@ -171,26 +173,22 @@ class PilarnetReader:
             UserError: a side file that does not belong to its file, or a damaged cluster table.
         """
         if self._num_voxels is None:
-            spans = [self._count_points(*span) for span in self._index.spans()]
-            self._num_voxels = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+            spans = list(self._index.spans())
+            slow = [path for path, _, _ in spans if self._counts[path].num_voxels is None and side_file(path) is None]
+            visit = partial(visit_clusters, version=self._version)
+            with FileCounter(slow, visit, f"pilarnet points 1 {self._version}") as counter:
+                for path in slow:
+                    self._counts[path] = counter.count(path)
+            self._num_voxels = joined_voxels([self._points(path)[first:last] for path, first, last in spans])
         return self._num_voxels
 
-    def _count_points(self, path: str, first: int, last: int) -> Int64[np.ndarray, " E"]:
-        side = Path(path).with_name(Path(path).stem + "_points.npy")
-        if side.is_file():
-            return _side_counts(side, path)[first:last]
-        with open_hdf5(path) as file, damage_named(path, "point"):
-            lengths = VlenTable(file["point"]).lengths
-        if lengths is not None:
-            return lengths[first:last] // POINT_WIDTH
-        width = len((self._recovered(path) or self._layout).cluster)
-        clusters_of = self._files.get(path).tables["cluster"]
-        counts = []
-        with damage_named(path, "cluster"):
-            for start in range(first, last, _COUNT_AT_ONCE):
-                block = clusters_of[start : min(start + _COUNT_AT_ONCE, last)]
-                counts += [int(clusters[::width].sum()) for clusters in block]
-        return np.array(counts, dtype=np.int64)
+    def _points(self, path: str) -> Int64[np.ndarray, " E"]:
+        side = side_file(path)
+        if side is not None:
+            return side_counts(side, path, self._counts[path].num_events)
+        counts = self._counts[path].num_voxels
+        assert counts is not None  # counted above
+        return counts
 
     def read(self, index: int) -> Event:
         """One event.
@@ -209,20 +207,3 @@ class PilarnetReader:
         with damage_named(key, "/".join(TABLES)):
             tables = read_tables(self._files.get(key.file).tables, key.entry)
         return decode(tables, layout, key, self._image_size)
-
-
-def _count_file(path: str) -> int:
-    with open_hdf5(path) as file:
-        return count_events(file, path)
-
-
-def _side_counts(side: Path, path: str) -> Int64[np.ndarray, " E"]:
-    with damage_named(str(side), "the number of points"):
-        counts: np.ndarray = np.load(side).astype(np.int64)
-    num_events = _count_file(path)
-    if counts.shape != (num_events,) or (counts < 0).any():
-        raise UserError(
-            f"{side} has shape {counts.shape} for {num_events} events of {path}, or negative counts; delete it, the "
-            "reader counts without it"
-        )
-    return counts

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Int64
 
+from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.readers.files import damage_named
 from lartpc_sparse.data.voxel_file import FORMAT, FORMAT_VERSION
 from lartpc_sparse.schema import UserError
@@ -26,6 +28,11 @@ class VoxelHeader:
     origin: str
     num_events: int
 
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> VoxelHeader:
+        """From what JSON makes of `dataclasses.asdict`."""
+        return cls(**{**facts, "classes": tuple(facts["classes"]), "image_size": tuple(facts["image_size"])})
+
 
 def read_header(file: h5py.File, path: str) -> VoxelHeader:
     """Header of an open file, checked; reads no event.
@@ -34,7 +41,7 @@ def read_header(file: h5py.File, path: str) -> VoxelHeader:
         UserError: not this format, a newer version of it, or damaged.
     """
     with damage_named(path, "the attributes"):
-        found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
+        found, version = as_text(file.attrs.get("format")), file.attrs.get("format_version", 0)
         if found != FORMAT:
             raise UserError(
                 f"{path} is not a {FORMAT} file (its attribute `format` is {found!r}); choose the `kind` of reader "
@@ -49,7 +56,7 @@ def read_header(file: h5py.File, path: str) -> VoxelHeader:
             classes=tuple(str(name) for name in classes),
             image_size=tuple(int(size) for size in file.attrs["image_size"]),
             voxel_size_mm=float(file.attrs["voxel_size_mm"]),
-            origin=str(file.attrs["origin"]),
+            origin=str(as_text(file.attrs["origin"])),
             num_events=len(file["offsets"]) - 1,
         )
     if header.num_events < 0 or not header.image_size:

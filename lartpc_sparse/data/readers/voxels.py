@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Mapping
 from typing import Literal
 
 import h5py
@@ -11,10 +14,14 @@ from pydantic import Field
 
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers.base import check_energy, check_semantic, whole_coords
+from lartpc_sparse.data.readers.count_cache import FileCount
+from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import (
+    DAMAGE,
     EventIndex,
     FileReaderConfig,
     OpenFiles,
+    damage,
     damage_named,
     open_hdf5,
     resolve_files,
@@ -82,8 +89,8 @@ class VoxelsConfig(FileReaderConfig):
 class VoxelsReader:
     """Events of files of the project's own format.
 
-    Construction opens the files one after the other and reads their headers only (about a millisecond a file on a
-    local disk), and none after the last event wanted. Offsets are read at the first event of a file.
+    Construction opens the files that have changed since they were last counted, for their headers and offsets (about
+    a millisecond a file on a local disk), and none after the last event wanted; see `FileCounter`.
 
     Args:
         files: paths, in order.
@@ -108,24 +115,27 @@ class VoxelsReader:
         self._label_names, self._with_particles = labels, particles
         self._header: VoxelHeader | None = None
         self._first = files[0]
-        self._index = EventIndex.build(files, self._count, select, limit)
+        with FileCounter(files, _visit, "voxels 1") as counter:
+            self._index = EventIndex.build(files, lambda path: self._checked(path, counter.count(path)), select, limit)
+        counts = {path: counter.count(path).num_voxels for path in self._index.files}
+        spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
+        self._num_voxels = joined_voxels(spans)
         self._files = OpenFiles(_VoxelFile)
-        self._num_voxels: np.ndarray | None = None
 
-    def _count(self, path: str) -> int:
-        with open_hdf5(path) as file, damage_named(path, "the header"):
-            header = read_header(file, path)
-            missing = [name for name in self._label_names or () if f"labels/{name}" not in file]
-            if missing and len(file["coords"]):
-                names = sorted(file["labels"]) if "labels" in file else []
-                raise UserError(f"{path} has no labels {missing}; it has {names}")
+    def _checked(self, path: str, count: FileCount) -> int:
+        """Number of events of a file that goes together with the first one."""
+        facts = json.loads(count.facts)
+        header, names = VoxelHeader.from_facts(facts["header"]), facts["labels"]
+        missing = [name for name in self._label_names or () if name not in names]
+        if missing and facts["voxels"]:
+            raise UserError(f"{path} has no labels {missing}; it has {names}")
         first = self._header = self._header or header
         if (header.classes, header.image_size) != (first.classes, first.image_size):
             raise UserError(
                 f"{path} has classes {header.classes} and image size {header.image_size}, but {self._first} has "
                 f"{first.classes} and {first.image_size}; read them separately"
             )
-        return header.num_events
+        return count.num_events
 
     @property
     def header(self) -> VoxelHeader:
@@ -148,6 +158,12 @@ class VoxelsReader:
         """Names of the semantic labels."""
         return self.header.classes
 
+    @property
+    def voxel_size_mm(self) -> float | None:
+        """Edge of a voxel; None: not known."""
+        size = self.header.voxel_size_mm
+        return None if np.isnan(size) else size
+
     def __len__(self) -> int:
         return len(self._index)
 
@@ -157,9 +173,6 @@ class VoxelsReader:
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event, from the offsets of the files."""
-        if self._num_voxels is None:
-            spans = [_count_voxels(path)[first:last] for path, first, last in self._index.spans()]
-            self._num_voxels = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
         return self._num_voxels
 
     def read(self, index: int) -> Event:
@@ -174,31 +187,42 @@ class VoxelsReader:
         if file.header.image_size != self.image_size or file.header.classes != self.classes:
             raise UserError(f"{key.file} has changed since the reader was made")
         rows = _rows(file.offsets, key)
-        names = list(file.labels) if self._label_names is None else self._label_names
-        coords = whole_coords(key, _column(file.coords, rows, key, "coords"), self.image_size)
-        energy = _column(file.energy, rows, key, "energy").astype(np.float32, copy=False)
+        labels = file.labels
+        if self._label_names is not None:  # a file of nothing but empty events need not have them
+            labels = {name: labels[name] for name in self._label_names if name in labels}
+        columns = _columns({"coords": file.coords, "energy": file.energy, **labels}, rows, key)
+        coords = whole_coords(key, columns.pop("coords"), self.image_size)
+        energy = columns.pop("energy").astype(np.float32, copy=False)
         check_energy(key, energy)
-        labels = {name: _label(file, name, rows, key) for name in names}
-        if "semantic" in labels:
-            check_semantic(key, labels["semantic"], self.classes)
-        particles: dict[str, np.ndarray] = {}
-        if self._with_particles:
-            table = _rows(file.particle_offsets, key)
-            particles = {name: _column(data, table, key, name) for name, data in file.particles.items()}
+        if "semantic" in columns:
+            check_semantic(key, columns["semantic"], self.classes)
+        nothing = np.zeros(len(coords), dtype=np.int64)
         return Event(
             key=key,
             coords=coords,
             energy=energy,
             image_size=self.image_size,
             classes=self.classes,
-            labels=labels,
-            particles=particles,
+            labels={name: _whole(columns.get(name, nothing)) for name in self._label_names or columns},
+            particles=self._particles(file, key),
         )
 
+    def _particles(self, file: _VoxelFile, key: EventKey) -> dict[str, np.ndarray]:
+        if not self._with_particles:
+            return {}
+        return _columns(file.particles, _rows(file.particle_offsets, key), key)
 
-def _count_voxels(path: str) -> Int64[np.ndarray, " E"]:
-    with open_hdf5(path) as file:
-        return np.diff(read_offsets(file, "offsets", path))
+
+def _visit(path: str) -> FileCount:
+    with open_hdf5(path) as file, damage_named(path, "the header"):
+        header = read_header(file, path)
+        offsets = read_offsets(file, "offsets", path)
+        facts = {
+            "header": dataclasses.asdict(header),
+            "labels": sorted(file["labels"]) if "labels" in file else [],
+            "voxels": len(file["coords"]),
+        }
+    return FileCount(header.num_events, np.diff(offsets), json.dumps(facts))
 
 
 def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
@@ -207,15 +231,18 @@ def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
     return slice(int(offsets[key.entry]), int(offsets[key.entry + 1]))
 
 
-def _column(data: h5py.Dataset, rows: slice, key: EventKey, name: str) -> np.ndarray:
-    with damage_named(key, name):
-        column: np.ndarray = data[rows]
-    return column
+def _columns(data: Mapping[str, h5py.Dataset], rows: slice, key: EventKey) -> dict[str, np.ndarray]:
+    """The rows of one event in several data sets."""
+    columns: dict[str, np.ndarray] = {}
+    name = "the event"
+    try:
+        for name, column in data.items():
+            columns[name] = column[rows]
+    except DAMAGE as error:
+        raise damage(key, name, error) from error
+    return columns
 
 
-def _label(file: _VoxelFile, name: str, rows: slice, key: EventKey) -> np.ndarray:
-    """A label column; whole numbers as int64, as `Event` has them."""
-    if name not in file.labels:  # a file of nothing but empty events need not have it
-        return np.zeros(rows.stop - rows.start, dtype=np.int64)
-    column = _column(file.labels[name], rows, key, name)
-    return column if column.dtype.kind == "f" else column.astype(np.int64)
+def _whole(column: np.ndarray) -> np.ndarray:
+    """Whole numbers as int64, as `Event` has them."""
+    return column if column.dtype.kind == "f" else column.astype(np.int64, copy=False)

@@ -1,0 +1,115 @@
+"""`python -m benchmarks.data_reading`: events per second read at random by one process, beside plain h5py.
+
+Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format and uncompressed, and
+reads them in random order. `--reads` other than 0 then watches the memory of the process over that many reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.readers import SampleConfig, VoxelsConfig
+from lartpc_sparse.data.voxel_file import VoxelFileWriter
+
+COLUMNS = ("coords", "energy", "labels/semantic", "labels/instance")
+
+
+def make_files(folder: Path, events: int, voxels: int) -> tuple[Path, Path]:
+    """Events joined from those of the sample; the same columns uncompressed, as a yardstick."""
+    reader = SampleConfig(split="train").build()
+    sample = [reader.read(index) for index in range(len(reader))]
+    rng, flat, plain = np.random.default_rng(0), folder / "flat.h5", folder / "plain.h5"
+    with VoxelFileWriter(flat, image_size=reader.image_size, classes=reader.classes) as writer:
+        for entry in range(events):
+            parts: list[Event] = []
+            while sum(map(len, parts)) < voxels:
+                parts.append(sample[rng.integers(len(sample))])
+            writer.write(_joined(parts, voxels, entry))
+    with h5py.File(flat) as source, h5py.File(plain, "w") as target:
+        for name in (*COLUMNS, "offsets"):
+            target[name] = source[name][:]
+    return flat, plain
+
+
+def _joined(parts: list[Event], voxels: int, entry: int) -> Event:
+    def joined(column: Callable[[Event], np.ndarray]) -> np.ndarray:
+        return np.concatenate([column(part) for part in parts])
+
+    return Event(
+        key=EventKey("joined", entry),
+        coords=joined(lambda part: part.coords)[:voxels],
+        energy=joined(lambda part: part.energy)[:voxels],
+        image_size=parts[0].image_size,
+        classes=parts[0].classes,
+        labels={name: joined(lambda part, name=name: part.labels[name])[:voxels] for name in parts[0].labels},
+        particles={name: joined(lambda part, name=name: part.particles[name]) for name in parts[0].particles},
+    )
+
+
+def measure(title: str, read: Callable[[int], object], events: int, repeats: int = 5) -> float:
+    """Print and return events per second, by the clock and by the processor's time; the best of the repeats."""
+    order = np.random.default_rng(1).integers(0, events, 500).tolist()
+    clock = cpu = float("inf")
+    for _ in range(repeats):
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        for index in order:
+            read(index)
+        clock, cpu = min(clock, time.perf_counter() - begin), min(cpu, time.process_time() - begin_cpu)
+    print(
+        f"{title:52s}{len(order) / clock:8,.0f} events/s by the clock{len(order) / cpu:8,.0f} a CPU second", flush=True
+    )
+    return len(order) / clock
+
+
+def watch_memory(path: Path, reads: int) -> None:
+    """Print the peak memory of the process as random reads go on."""
+    reader = VoxelsConfig(files=(str(path),)).build()
+    rng = np.random.default_rng(2)
+    marks = sorted({round(reads * part) for part in (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)})
+    for number in range(1, reads + 1):
+        reader.read(int(rng.integers(len(reader))))
+        if number in marks:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"after {number:9,} reads: peak memory {peak:.1f} MiB", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data_reading", description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=1000, help="events in the file (default 1000)")
+    parser.add_argument("--voxels", type=int, default=10_000, help="voxels an event (default 10000)")
+    parser.add_argument("--reads", type=int, default=0, help="reads over which memory is watched (default 0: none)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        flat, plain = make_files(Path(name), options.events, options.voxels)
+        print(f"{flat.stat().st_size / 1e6:.0f} MB, uncompressed {plain.stat().st_size / 1e6:.0f} MB (fewer columns)")
+        with h5py.File(plain) as file:
+            offsets, columns = file["offsets"][:], [file[name] for name in COLUMNS]
+            measure(
+                "plain h5py, uncompressed: 4 columns",
+                lambda index: [column[offsets[index] : offsets[index + 1]] for column in columns],
+                options.events,
+            )
+        for title, settings in (
+            ("voxels: coords, energy", {"labels": (), "particles": False}),
+            ("voxels: coords, energy, semantic, instance", {"labels": ("semantic", "instance"), "particles": False}),
+            ("voxels: all 6 labels", {"particles": False}),
+            ("voxels: all 6 labels and the particle table", {}),
+        ):
+            reader = VoxelsConfig(files=(str(flat),), **settings).build()
+            measure(title, reader.read, options.events)
+        if options.reads:
+            watch_memory(flat, options.reads)
+
+
+if __name__ == "__main__":
+    main()
