@@ -1,0 +1,182 @@
+"""Leaves of ROOT trees read entry by entry, through a bounded memory of unpacked baskets.
+
+ROOT packs the entries of a leaf in baskets. uproot unpacks them; here one entry is taken out of one basket, so that
+random access unpacks no basket twice while it is remembered, and no more than the one that holds the entry.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import uproot
+from jaxtyping import Int64, Shaped, UInt8
+
+from lartpc_sparse.data.event import EventKey
+from lartpc_sparse.schema import BadEventError, UserError
+
+__all__ = ["Basket", "BasketCache", "Leaf", "root_damage_named"]
+
+_COUNT = np.dtype(">i4")
+
+
+@contextmanager
+def root_damage_named(where: EventKey | str, field: str) -> Iterator[None]:
+    """Turn whatever uproot raises on damaged data into an error that names the place.
+
+    uproot has no common base of its errors, and takes class descriptions out of the file: a damaged one can make
+    any error. So all of them are caught here, and nowhere else.
+
+    Raises:
+        BadEventError: `where` is an event. UserError: `where` is a file.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        kind = BadEventError if isinstance(where, EventKey) else UserError
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise kind(f"{where}: cannot read {field} ({reason}); the file is damaged: copy or make it again") from error
+
+
+@dataclass(frozen=True)
+class Basket:
+    """Unpacked entries: all bytes, and where each entry starts (None: all entries have the same size)."""
+
+    data: UInt8[np.ndarray, " B"]
+    offsets: Int64[np.ndarray, " n1"] | None
+    num_entries: int
+
+    def entry(self, number: int) -> UInt8[np.ndarray, " b"]:
+        """The bytes of one entry."""
+        if self.offsets is not None:
+            return self.data[self.offsets[number] : self.offsets[number + 1]]
+        size = len(self.data) // self.num_entries
+        return self.data[number * size : (number + 1) * size]
+
+
+class BasketCache:
+    """The most recently used baskets of any number of files, up to a number of bytes; left out of a pickle."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._baskets: OrderedDict[tuple[str, str, int], Basket] = OrderedDict()
+        self.num_bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_baskets": OrderedDict(), "num_bytes": 0}
+
+    def get(self, place: tuple[str, str, int], unpack: Callable[[], Basket]) -> Basket:
+        """The basket number n of a leaf of a file; unpacked now if need be."""
+        basket = self._baskets.get(place)
+        if basket is None:
+            basket = self._baskets[place] = unpack()
+            self.num_bytes += _size(basket)
+            while self.num_bytes > self._max_bytes and len(self._baskets) > 1:
+                self.num_bytes -= _size(self._baskets.popitem(last=False)[1])
+        else:
+            self._baskets.move_to_end(place)
+        return basket
+
+    def forget(self, path: str) -> None:
+        """Drop the baskets of one file."""
+        for place in [place for place in self._baskets if place[0] == path]:
+            self.num_bytes -= _size(self._baskets.pop(place))
+
+
+def _size(basket: Basket) -> int:
+    return basket.data.nbytes + (0 if basket.offsets is None else basket.offsets.nbytes)
+
+
+class Leaf:
+    """One leaf of a tree.
+
+    Args:
+        branch: of uproot, with data of its own.
+        name: of the leaf, with its tree, unique in the file.
+        path: of the file.
+        cache: where unpacked baskets stay.
+
+    Raises:
+        UserError: the table of baskets is damaged.
+    """
+
+    def __init__(self, branch: Any, name: str, path: str, cache: BasketCache) -> None:
+        self._branch, self._name, self._path, self._cache = branch, name, path, cache
+        with root_damage_named(path, name):
+            self._first = [int(entry) for entry in branch.entry_offsets]
+            if self._first[:1] != [0] or self._first != sorted(self._first):
+                raise ValueError("the table of baskets does not grow")
+        self._type: np.dtype[Any] | None = None
+        self._header_bytes = 0
+
+    @property
+    def num_entries(self) -> int:
+        """Entries that the baskets hold."""
+        return self._first[-1]
+
+    def raw(self, entry: int) -> UInt8[np.ndarray, " b"]:
+        """The bytes of one entry as they are in the file.
+
+        Raises:
+            IndexError: no such entry.
+            ValueError, ...: whatever uproot raises on damage; see `root_damage_named`.
+        """
+        if not 0 <= entry < self.num_entries:
+            raise IndexError(f"entry {entry} of a leaf with {self.num_entries}")
+        number = bisect_right(self._first, entry) - 1
+        basket = self._cache.get((self._path, self._name, number), lambda: self._unpack(number))
+        return basket.entry(entry - self._first[number])
+
+    def numbers(self, entry: int) -> Shaped[np.ndarray, " n"]:
+        """The numbers of one entry, in the machine's byte order.
+
+        Raises:
+            TypeError: the leaf does not hold plain numbers. Others: as for `raw`.
+        """
+        if self._type is None:
+            self._type, self._header_bytes = number_type(self._branch)
+        found: np.ndarray = self.raw(entry)[self._header_bytes :].view(self._type)
+        return found.astype(self._type.newbyteorder("="))
+
+    def counts(self, first: int, last: int) -> Int64[np.ndarray, " n"]:
+        """Entries first..last-1 of a leaf that holds one big-endian i4 an entry, as the counter of a vector is."""
+        return np.array([self.raw(entry).view(_COUNT)[0] for entry in range(first, last)], dtype=np.int64)
+
+    def _unpack(self, number: int) -> Basket:
+        """One basket, its lengths checked against each other."""
+        basket = self._branch.basket(number)
+        data = np.asarray(basket.data)
+        expected = self._first[number + 1] - self._first[number]
+        if basket.num_entries != expected:
+            raise ValueError(f"basket {number} has {basket.num_entries} entries, its table says {expected}")
+        offsets = None
+        if basket.byte_offsets is not None:
+            offsets = np.asarray(basket.byte_offsets).astype(np.int64)
+            if len(offsets) != expected + 1 or offsets[0] != 0 or offsets[-1] != len(data):
+                raise ValueError(f"basket {number}: its entry offsets do not span its {len(data)} bytes")
+            if (np.diff(offsets) < 0).any():
+                raise ValueError(f"basket {number}: its entry offsets shrink")
+        elif expected == 0 or len(data) % expected:
+            raise ValueError(f"basket {number}: {len(data)} bytes do not divide into {expected} entries")
+        return Basket(data, offsets, expected)
+
+
+def number_type(branch: Any) -> tuple[np.dtype[Any], int]:
+    """Type of the numbers of a branch, and the bytes before the first of an entry.
+
+    Raises:
+        TypeError: the branch holds something else, or more than one number in each element.
+    """
+    found, header = branch.interpretation, 0
+    if isinstance(found, uproot.AsJagged):
+        found, header = found.content, found.header_bytes
+    if not isinstance(found, uproot.AsDtype) or found.from_dtype.subdtype or found.from_dtype.names:
+        raise TypeError(f"it holds {branch.typename}, not plain numbers")
+    return found.from_dtype, header
