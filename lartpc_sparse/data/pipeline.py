@@ -13,7 +13,14 @@ from torch.utils.data import DataLoader
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
-from lartpc_sparse.data.readers import PilarnetConfig, ReaderConfig, SampleConfig, VoxelsConfig
+from lartpc_sparse.data.readers import (
+    LarcvHdf5Config,
+    LarcvRootConfig,
+    PilarnetConfig,
+    ReaderConfig,
+    SampleConfig,
+    VoxelsConfig,
+)
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
 from lartpc_sparse.data.transforms import (
     CropConfig,
@@ -31,7 +38,9 @@ from lartpc_sparse.schema import Config, OneOf
 
 __all__ = ["DataConfig", "ReaderField", "TransformField", "event_loader"]
 
-ReaderField = Annotated[ReaderConfig, OneOf(PilarnetConfig, VoxelsConfig, SampleConfig)]
+ReaderField = Annotated[
+    ReaderConfig, OneOf(PilarnetConfig, LarcvRootConfig, LarcvHdf5Config, VoxelsConfig, SampleConfig)
+]
 TransformField = Annotated[
     TransformConfig,
     OneOf(

@@ -7,16 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from lartpc_sparse.data.larcv_tables import COLUMN_PREFIX
 from lartpc_sparse.schema import UserError
 
 __all__ = ["PRODUCT_KINDS", "Image", "Products", "choose_products"]
 
-Image = Literal["sparse3d", "sparse2d", "image2d"]
-"""The kind of product that holds the charge."""
+Image = Literal["sparse3d", "sparse2d", "image2d", "cluster3d"]
+"""The kind of product that holds the charge; cluster3d: the union of its voxel sets."""
 
 PRODUCT_KINDS = ("sparse3d", "sparse2d", "image2d", "cluster3d", "cluster2d", "particle")
 
-_CLUSTERS = {"sparse3d": "cluster3d", "sparse2d": "cluster2d", "image2d": None}
+_CLUSTERS = {"sparse3d": "cluster3d", "sparse2d": "cluster2d", "image2d": None, "cluster3d": "cluster3d"}
 _SEMANTIC = re.compile(r"semantic|fivetypes|segment|ssnet|label|shape|class")
 _AUXILIARY = re.compile(r"index|leakage|chi2|hits?_|occupancy|ghost|particle_|cluster_")
 """Known products that are neither charge nor classes."""
@@ -57,9 +58,9 @@ def choose_products(
         UserError: a named product that the file does not have; nothing or more than one thing fits `auto`. The
             message lists what the file holds.
     """
-    of_kind = [name for name in available if name.startswith(image + "_")]
-    classes = [name for name in of_kind if _SEMANTIC.search(name.removeprefix(image))]
-    charge = [name for name in of_kind if name not in classes]
+    class_kind = "sparse3d" if image == "cluster3d" else image
+    classes = [name for name in _of_kind(available, class_kind) if _SEMANTIC.search(name.removeprefix(class_kind))]
+    charge = [name for name in _of_kind(available, image) if name not in classes]
     plain = [name for name in charge if not _AUXILIARY.search(name.removeprefix(image + "_"))] or charge
     found = _Chooser(available, path)
     cluster_kind = _CLUSTERS[image]
@@ -68,12 +69,20 @@ def choose_products(
     chosen = found.choose("energy", image, energy, plain)
     if chosen is None:
         raise UserError(f"{path} holds no {image} product for `energy`; {found.holds}. Set `image` to what it holds")
+    fitting = [chosen] if image == "cluster3d" else None
     return Products(
         energy=chosen,
-        semantic=found.choose("semantic", image, semantic, [name for name in classes if name != chosen]),
-        clusters=None if cluster_kind is None else found.choose("clusters", cluster_kind, clusters),
+        semantic=found.choose("semantic", class_kind, semantic, [name for name in classes if name != chosen]),
+        clusters=None if cluster_kind is None else found.choose("clusters", cluster_kind, clusters, fitting),
         particles=found.choose("particles", "particle", particles),
     )
+
+
+def _of_kind(available: Collection[str], kind: str) -> list[str]:
+    """Products of a kind, without the label columns of `LarcvFileWriter`."""
+    return [
+        name for name in available if name.startswith(kind + "_") and not name.startswith(f"{kind}_{COLUMN_PREFIX}")
+    ]
 
 
 class _Chooser:

@@ -79,8 +79,16 @@ class VoxelSets:
     """One product `cluster3d` or `cluster2d`: K sets of voxels; set k has ids[offsets[k]:offsets[k + 1]]."""
 
     ids: UInt64[np.ndarray, " M"]
+    values: Float32[np.ndarray, " M"]
     offsets: Int64[np.ndarray, " K1"]
     grid: Grid
+
+    def union(self) -> Voxels:
+        """All voxels by id; values of one that is in several sets are added."""
+        ids, rows = np.unique(self.ids, return_inverse=True)
+        if len(ids) == len(self.ids):
+            return Voxels(ids, self.values[np.argsort(self.ids)], self.grid)
+        return Voxels(ids, np.bincount(rows, weights=self.values).astype(np.float32), self.grid)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ _PRODUCT = "with or without its kind (`sparse3d_data` or `data`); auto: the only
 class LarcvConfig(FileReaderConfig):
     """What the readers of larcv files have in common."""
 
-    image: Image = Field(default="sparse3d", description="kind of product that holds the charge")
+    image: Image = Field(
+        default="sparse3d", description="kind of product that holds the charge; cluster3d: the union of its voxel sets"
+    )
     energy: str = Field(default="auto", description=f"product of the charge, {_PRODUCT}")
     semantic: str | None = Field(default="auto", description=f"product of the classes, {_PRODUCT}, if any; null: none")
     clusters: str | None = Field(default="auto", description=f"voxel sets of the particles, {_PRODUCT}; null: none")
@@ -61,7 +63,7 @@ class LarcvFile(Protocol):
         ...
 
     def voxels(self, product: str, key: EventKey, *, everywhere: bool = False) -> Voxels:
-        """A `sparse3d`, `sparse2d` or `image2d`; everywhere: all pixels of a dense image, whatever their value."""
+        """Voxels of any kind of image; everywhere: all pixels of a dense image, whatever their value."""
         ...
 
     def clusters(self, product: str, key: EventKey) -> VoxelSets:

@@ -120,11 +120,13 @@ class RootFile:
             return self._leaf(product, "_voxel_v").counts(first, last)
 
     def voxels(self, product: str, key: EventKey, *, everywhere: bool = False) -> Voxels:
-        """A `sparse3d`, a plane of `sparse2d`, or the pixels of a plane of `image2d` above the threshold."""
+        """A `sparse3d`, a plane of `sparse2d`, pixels of a plane of `image2d`, or the union of a `cluster3d`."""
         if product.startswith("image2d_"):
             return self._pixels(product, key, everywhere=everywhere)
         if product.startswith("sparse2d_"):
             return self._sparse2d(product, key)
+        if product.startswith("cluster3d_"):
+            return self.clusters(product, key).union()
         ids = self._numbers(product, "_voxel_v._id", key)
         values = self._numbers(product, "_voxel_v._value", key)
         with root_damage_named(key, f"{product}: the number of voxels"):
@@ -145,8 +147,8 @@ class RootFile:
             raise UserError(f"{self._path}: {product} cannot be read, only cluster3d; set `clusters: null`")
         num_sets = len(self._numbers(product, "_voxel_vv._id", key))
         with root_damage_named(key, f"{product} _voxel_vv._voxel_v"):
-            ids, _, offsets = decode_voxel_sets(self._leaf(product, "_voxel_vv._voxel_v").raw(key.entry), num_sets)
-        return VoxelSets(ids, offsets, self._grid(product, key))
+            ids, values, offsets = decode_voxel_sets(self._leaf(product, "_voxel_vv._voxel_v").raw(key.entry), num_sets)
+        return VoxelSets(ids, values, offsets, self._grid(product, key))
 
     def particles(self, product: str, key: EventKey) -> dict[str, np.ndarray]:
         """Columns of numbers of a `particle` product, by the name of the field without underscore: `vtx_x`."""

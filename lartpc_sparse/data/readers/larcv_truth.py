@@ -23,7 +23,7 @@ from lartpc_sparse.data.readers.larcv_products import Products
 from lartpc_sparse.data.readers.larcv_raw import Grid, RawEvent, Voxels, VoxelSets
 from lartpc_sparse.schema import BadEventError
 
-__all__ = ["LarcvClasses", "build_event", "match_ids"]
+__all__ = ["LarcvClasses", "build_event", "image_size_differs", "match_ids"]
 
 _PRECEDENCE = ("track", "Michel", "shower", "delta", "low_energy")
 _RANK = {LARCV_SHAPES.index(name): rank for rank, name in enumerate(_PRECEDENCE)}
@@ -80,7 +80,8 @@ def build_event(
     Raises:
         BadEventError: products that do not fit together, or values that cannot be used.
     """
-    _check_grid(raw.energy, key, products.energy, image_size)
+    if len(raw.energy.ids) and raw.energy.grid.image_size != image_size:
+        raise image_size_differs(key, products.energy, raw.energy.grid.image_size, image_size)
     check_energy(key, raw.energy.values)
     coords = raw.energy.grid.coords(raw.energy.ids, key, products.energy)
     labels: dict[str, np.ndarray] = {}
@@ -110,12 +111,12 @@ def build_event(
     )
 
 
-def _check_grid(product: Voxels | VoxelSets, key: EventKey, name: str, image_size: tuple[int, ...]) -> None:
-    if len(product.ids) and product.grid.image_size != image_size:
-        raise BadEventError(
-            f"{key}: {name} has an image of size {product.grid.image_size}, the first event has {image_size}; "
-            "read events of different sizes separately"
-        )
+def image_size_differs(key: EventKey, name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> BadEventError:
+    """The error for an event whose image is not that of the first event."""
+    return BadEventError(
+        f"{key}: {name} has an image of size {found}, the first event has {expected}; read events of different sizes "
+        "separately"
+    )
 
 
 def _check_same_grid(product: Voxels | VoxelSets, energy: Voxels, key: EventKey, names: tuple[str, str]) -> None:
