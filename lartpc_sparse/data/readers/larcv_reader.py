@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -50,6 +50,7 @@ class LarcvConfig(FileReaderConfig):
     projection: int = Field(default=0, ge=0, description="2D images: which plane (projection id)")
 
 
+@runtime_checkable
 class LarcvFile(Protocol):
     """One open file; every method names file, event and product in its errors."""
 
@@ -106,6 +107,7 @@ class LarcvReader:
         self._config = config
         self._files = OpenFiles(open_file)
         self._products: Products | None = None
+        self._compared: set[str] = set()
         self._index = EventIndex.build(files, self._count, config.select, config.limit)
         self._image_size = self._first_image_size()
         self._classes = self._choose_classes()
@@ -122,10 +124,21 @@ class LarcvReader:
                 f"{path} has no {', '.join(missing)}, unlike the first file; it holds {', '.join(file.products)}. "
                 f"Read it separately, or give `{config.kind}` the names of products that all files have"
             )
-        counts = {name: file.num_events(name) for name in self._products.names}
+        return file.num_events(self._products.energy)
+
+    def _file(self, path: str) -> LarcvFile:
+        """The open file; its products are compared at their first use, since opening them takes time."""
+        file = self._files.get(path)
+        if path in self._compared:
+            return file
+        missing = [name for name in self.products.names if name not in file.products]
+        if missing:
+            raise UserError(f"{path} has changed since the reader was made: it has no {', '.join(missing)}")
+        counts = {name: file.num_events(name) for name in self.products.names}
         if len(set(counts.values())) > 1:
             raise UserError(f"{path}: products of different numbers of events {counts}; copy or make the file again")
-        return counts[self._products.energy]
+        self._compared.add(path)
+        return file
 
     def products_of(self, file: LarcvFile, path: str) -> Products:
         """The products to read: those of the first file once it is known."""
@@ -229,10 +242,7 @@ class LarcvReader:
             UserError: the file is damaged, or has changed since the reader was made.
         """
         key = self._index.key(index)
-        file, products = self._files.get(key.file), self.products
-        missing = [name for name in products.names if name not in file.products]
-        if missing:
-            raise UserError(f"{key.file} has changed since the reader was made: it has no {', '.join(missing)}")
+        file, products = self._file(key.file), self.products
         self._check_same_event(file, key)
         raw = RawEvent(
             energy=file.voxels(products.energy, key),

@@ -22,7 +22,7 @@ from lartpc_sparse.data.readers.larcv_particles import root_column_names, tidy_c
 from lartpc_sparse.data.readers.larcv_products import PRODUCT_KINDS
 from lartpc_sparse.data.readers.larcv_raw import Grid, Voxels, VoxelSets
 from lartpc_sparse.data.readers.larcv_reader import LarcvConfig, LarcvReader
-from lartpc_sparse.data.readers.root_leaf import BasketCache, Leaf, number_type, root_damage_named
+from lartpc_sparse.data.readers.root_leaf import BasketCache, Leaf, number_type, own_classes, root_damage_named
 from lartpc_sparse.schema import UserError
 
 __all__ = ["LarcvRootConfig", "RootFile"]
@@ -78,6 +78,7 @@ class RootFile:
                 num_workers=1,
                 object_cache=None,
                 array_cache=None,
+                custom_classes=own_classes(),
             )
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such file") from error

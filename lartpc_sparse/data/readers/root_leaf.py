@@ -20,7 +20,7 @@ from jaxtyping import Int64, Shaped, UInt8
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["Basket", "BasketCache", "Leaf", "root_damage_named"]
+__all__ = ["Basket", "BasketCache", "Leaf", "number_type", "own_classes", "root_damage_named"]
 
 _COUNT = np.dtype(">i4")
 
@@ -43,6 +43,21 @@ def root_damage_named(where: EventKey | str, field: str) -> Iterator[None]:
         kind = BadEventError if isinstance(where, EventKey) else UserError
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise kind(f"{where}: cannot read {field} ({reason}); the file is damaged: copy or make it again") from error
+
+
+def own_classes() -> dict[str, type]:
+    """A copy of uproot's classes for one file.
+
+    uproot adds what it learns from a file to a register of the process. A damaged file would spoil the reading of all
+    files after it, so each file learns into a register of its own.
+    """
+    return {name: _copy(found) if "known_versions" in vars(found) else found for name, found in uproot.classes.items()}
+
+
+def _copy(dispatch: type) -> type:
+    """A class that chooses among the versions of a ROOT class, with a list of versions of its own."""
+    members = {name: value for name, value in vars(dispatch).items() if name not in ("__dict__", "__weakref__")}
+    return type(dispatch.__name__, dispatch.__bases__, {**members, "known_versions": dict(members["known_versions"])})
 
 
 @dataclass(frozen=True)
