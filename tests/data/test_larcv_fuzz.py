@@ -10,13 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import damaged, same_content
+from damage import damaged
 from larcv_files import empty_event, image2d_tree, made_event, write_larcv3, write_root, write_trees
 from test_larcv_file import rich_event, write
 
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import LarcvHdf5Config, LarcvRootConfig
 from lartpc_sparse.schema import BadEventError, UserError
+
+
+def same_content(one: Event, other: Event) -> bool:
+    """Equal voxels, labels and tables; "not set" (NaN) equals itself."""
+    columns = [{"coords": e.coords, "energy": e.energy, **e.labels, **e.particles} for e in (one, other)]
+    return columns[0].keys() == columns[1].keys() and all(
+        np.array_equal(mine, columns[1][name], equal_nan=mine.dtype.kind == "f") for name, mine in columns[0].items()
+    )
 
 
 def outcomes(build: Callable[[], Any], good: list[Event], where: str) -> Counter[str]:
@@ -52,11 +60,11 @@ def fuzz(path: Path, config: Any, num_copies: int) -> Counter[str]:
 
 
 def test_damaged_root_files(tmp_path: Path) -> None:
-    made = [made_event(1), empty_event(2), made_event(3), made_event(4)]
+    made = [made_event(1), empty_event(2), made_event(3)]
     path = write_root(tmp_path / "a.root", made, events_per_basket=1)
-    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 60)
-    assert total["refused"] + total["bad"] > 20
-    assert total["same"] > 10
+    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 30)
+    assert total["refused"] + total["bad"] > 10
+    assert total["same"] > 5
     # Baskets that ROOT's packing would not make smaller are stored as they are, without a checksum.
     assert total["other"] <= 0.02 * total.total()
 
@@ -128,4 +136,4 @@ def test_a_basket_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         path.write_bytes(bytes(bad))
         changed += 1
         assert not outcomes(config.build, good, str(path))["other"]
-    assert changed > 5
+    assert changed >= 5

@@ -66,6 +66,7 @@ class Hdf5File:
             matches = [_GROUP.fullmatch(name) for name in self._file["Data"]]
             self._products = tuple(sorted(match["product"] for match in matches if match))
         self._whole: dict[str, np.ndarray] = {}
+        self._open: dict[str, h5py.Dataset] = {}
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -74,6 +75,7 @@ class Hdf5File:
 
     def close(self) -> None:
         """Close the file."""
+        self._open.clear()
         self._file.close()
 
     def num_events(self, product: str) -> int:
@@ -133,7 +135,7 @@ class Hdf5File:
             if len(sets) and not np.array_equal(sets["first"], sets["first"][0] + offsets[:-1].astype(np.uint64)):
                 raise ValueError("the voxel sets do not follow one another")
             first = int(sets["first"][0]) if len(sets) else 0
-            voxels = read_rows(self._file[f"{group_name(product)}/voxels"], first, int(offsets[-1]))
+            voxels = read_rows(self._data(f"{group_name(product)}/voxels"), first, int(offsets[-1]))
             ids, values = voxels["id"].astype(np.uint64), voxels["value"].astype(np.float32)
             return VoxelSets(ids, values, offsets, grid)
 
@@ -173,7 +175,13 @@ class Hdf5File:
         return planes[first + found[0]], Grid(image_size, tuple(lower.tolist()), tuple((lower + size).tolist()), "last")
 
     def _rows(self, product: str, table: str, extent: np.void) -> Shaped[np.ndarray, " n"]:
-        return read_rows(self._file[f"{group_name(product)}/{table}"], int(extent["first"]), int(extent["N"]))
+        return read_rows(self._data(f"{group_name(product)}/{table}"), int(extent["first"]), int(extent["N"]))
+
+    def _data(self, path: str) -> h5py.Dataset:
+        """A data set, remembered: h5py takes longer to find it than to read an event of it."""
+        if path not in self._open:
+            self._open[path] = self._file[path]
+        return self._open[path]
 
     def _table(self, path: str) -> Shaped[np.ndarray, " n"]:
         if path not in self._whole:

@@ -254,6 +254,8 @@ class LarcvReader:
 
     def _check_same_event(self, file: LarcvFile, key: EventKey) -> None:
         """Products are stored apart: the entries must be of the same event."""
+        if len(self.products.names) == 1:
+            return
         ids = {name: file.event_id(name, key) for name in self.products.names}
         if len(set(ids.values())) > 1:
             raise BadEventError(

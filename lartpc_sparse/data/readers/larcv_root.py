@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -86,10 +87,12 @@ class RootFile:
             raise UserError(
                 f"{path} cannot be opened as ROOT ({type(error).__name__}); it is not ROOT, or truncated: copy it again"
             ) from error
+        self._raw = Path(path).open("rb")  # noqa: SIM115  closed in `close`
         with root_damage_named(path, "the list of trees"):
             matches = [_TREE.match(name) for name in self._file.keys(recursive=False, cycle=False)]
             self._products = tuple(sorted({match["product"] for match in matches if match}))
         self._trees: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._broken: dict[str, UserError] = {}
         self._leaves: dict[tuple[str, str], Leaf] = {}
         self._columns: dict[str, dict[str, str]] = {}
 
@@ -101,6 +104,7 @@ class RootFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._raw.close()
         self._cache.forget(self._path)
 
     def num_events(self, product: str) -> int:
@@ -205,13 +209,23 @@ class RootFile:
         bright = np.ones(len(pixels), dtype=bool) if everywhere else ~(pixels <= self._threshold)  # NaN stays, refused
         return Voxels(np.flatnonzero(bright).astype(np.uint64), pixels[bright], grid)
 
+    def _read(self, start: int, num_bytes: int) -> bytes:
+        self._raw.seek(start)
+        return self._raw.read(num_bytes)
+
     def _tree(self, product: str) -> tuple[int, dict[str, Any]]:
         """Number of entries, and the branches with data by name."""
+        if product in self._broken:
+            raise self._broken[product]
         if product not in self._trees:
-            with root_damage_named(self._path, f"the tree of {product}"):
-                tree = self._file[f"{product}_tree"]
-                branches = {branch.name: branch for branch in tree.itervalues(recursive=True)}
-                self._trees[product] = int(tree.num_entries), branches
+            try:
+                with root_damage_named(self._path, f"the tree of {product}"):
+                    tree = self._file[f"{product}_tree"]
+                    branches = {branch.name: branch for branch in tree.itervalues(recursive=True)}
+                    self._trees[product] = int(tree.num_entries), branches
+            except UserError as error:  # once: uproot can take seconds to give up on a damaged tree
+                self._broken[product] = error
+                raise
         return self._trees[product]
 
     def _leaf(self, product: str, name: str) -> Leaf:
@@ -221,7 +235,7 @@ class RootFile:
                 raise UserError(
                     f"{self._path}: {product} has no leaf {name}; it has {', '.join(branches)}. Is it a larcv2 file?"
                 )
-            leaf = Leaf(branches[name], f"{product} {name}", self._path, self._cache)
+            leaf = Leaf(branches[name], f"{product} {name}", self._path, self._cache, self._read)
             if leaf.num_entries != count:
                 raise UserError(
                     f"{self._path}: {product} {name} has {leaf.num_entries} entries, its tree {count}; the file is "
@@ -236,8 +250,7 @@ class RootFile:
 
     def _scalar(self, product: str, name: str, key: EventKey) -> Any:
         with root_damage_named(key, f"{product} {name}"):
-            (value,) = self._leaf(product, name).numbers(key.entry)
-            return value
+            return self._leaf(product, name).column()[key.entry]
 
 
 def _upper(vector: str) -> list[str]:

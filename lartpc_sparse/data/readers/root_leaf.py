@@ -6,6 +6,8 @@ random access unpacks no basket twice while it is remembered, and no more than t
 
 from __future__ import annotations
 
+import struct
+import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import uproot
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Int, Int64, Shaped, UInt8
 
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.schema import BadEventError, UserError
@@ -23,6 +25,12 @@ from lartpc_sparse.schema import BadEventError, UserError
 __all__ = ["Basket", "BasketCache", "Leaf", "number_type", "own_classes", "root_damage_named"]
 
 _COUNT = np.dtype(">i4")
+_KEY = struct.Struct(">ihiIhh")
+"""TKey: bytes, version, unpacked bytes, date, length of the key, cycle."""
+_BASKET = struct.Struct(">Hiiii")
+"""TBasket: version, buffer size, offsets' size, entries, end of the entries; a flag of one byte follows."""
+_BLOCK_HEADER = 9
+"""ROOT's header of a packed block: two letters, a method, packed and unpacked size in three bytes each."""
 
 
 @contextmanager
@@ -117,19 +125,27 @@ class Leaf:
         name: of the leaf, with its tree, unique in the file.
         path: of the file.
         cache: where unpacked baskets stay.
+        read: bytes of the file, from their position and number.
 
     Raises:
         UserError: the table of baskets is damaged.
     """
 
-    def __init__(self, branch: Any, name: str, path: str, cache: BasketCache) -> None:
-        self._branch, self._name, self._path, self._cache = branch, name, path, cache
+    def __init__(
+        self, branch: Any, name: str, path: str, cache: BasketCache, read: Callable[[int, int], bytes]
+    ) -> None:
+        self._branch, self._name, self._path, self._cache, self._read = branch, name, path, cache, read
         with root_damage_named(path, name):
             self._first = [int(entry) for entry in branch.entry_offsets]
             if self._first[:1] != [0] or self._first != sorted(self._first):
                 raise ValueError("the table of baskets does not grow")
+            starts, sizes = (branch.member(name).tolist() for name in ("fBasketSeek", "fBasketBytes"))
+            normal = len(self._first) - 1 - len(branch.embedded_baskets)
+            self._places = list(zip(starts[:normal], sizes[:normal], strict=True))
         self._type: np.dtype[Any] | None = None
         self._header_bytes = 0
+        self._column: np.ndarray | None = None
+        self._counts: np.ndarray | None = None
 
     @property
     def num_entries(self) -> int:
@@ -160,27 +176,92 @@ class Leaf:
         found: np.ndarray = self.raw(entry)[self._header_bytes :].view(self._type)
         return found.astype(self._type.newbyteorder("="))
 
+    def column(self) -> Shaped[np.ndarray, " E"]:
+        """All entries of a leaf with one number an entry; stays in memory.
+
+        Raises:
+            TypeError, ValueError, ...: as for `numbers`; or an entry has another number of numbers than one.
+        """
+        if self._column is None:
+            parts = [self.numbers(entry) for entry in range(self.num_entries)]
+            if any(len(part) != 1 for part in parts):
+                raise ValueError("an entry does not have one number")
+            self._column = np.concatenate(parts) if parts else np.zeros(0)
+        return self._column
+
     def counts(self, first: int, last: int) -> Int64[np.ndarray, " n"]:
-        """Entries first..last-1 of a leaf that holds one big-endian i4 an entry, as the counter of a vector is."""
-        return np.array([self.raw(entry).view(_COUNT)[0] for entry in range(first, last)], dtype=np.int64)
+        """Entries first..last-1 of a leaf that holds one big-endian i4 an entry, as the counter of a vector is.
+
+        All of them stay in memory.
+        """
+        if self._counts is None:
+            self._counts = np.array([self.raw(entry).view(_COUNT)[0] for entry in range(self.num_entries)], np.int64)
+        return self._counts[first:last]
 
     def _unpack(self, number: int) -> Basket:
         """One basket, its lengths checked against each other."""
-        basket = self._branch.basket(number)
-        data = np.asarray(basket.data)
+        found = unpack_zlib(self._read, *self._places[number]) if number < len(self._places) else None
+        if found is None:  # packed otherwise, or inside the tree: uproot knows all ways
+            basket = self._branch.basket(number)
+            offsets = None if basket.byte_offsets is None else np.asarray(basket.byte_offsets)
+            found = np.asarray(basket.data), offsets, basket.num_entries
+        data, offsets, num_entries = found
         expected = self._first[number + 1] - self._first[number]
-        if basket.num_entries != expected:
-            raise ValueError(f"basket {number} has {basket.num_entries} entries, its table says {expected}")
-        offsets = None
-        if basket.byte_offsets is not None:
-            offsets = np.asarray(basket.byte_offsets).astype(np.int64)
-            if len(offsets) != expected + 1 or offsets[0] != 0 or offsets[-1] != len(data):
-                raise ValueError(f"basket {number}: its entry offsets do not span its {len(data)} bytes")
-            if (np.diff(offsets) < 0).any():
-                raise ValueError(f"basket {number}: its entry offsets shrink")
-        elif expected == 0 or len(data) % expected:
-            raise ValueError(f"basket {number}: {len(data)} bytes do not divide into {expected} entries")
+        if num_entries != expected:
+            raise ValueError(f"basket {number} has {num_entries} entries, its table says {expected}")
+        if offsets is None:
+            if expected == 0 or len(data) % expected:
+                raise ValueError(f"basket {number}: {len(data)} bytes do not divide into {expected} entries")
+            return Basket(data, None, expected)
+        offsets = offsets.astype(np.int64)
+        if len(offsets) != expected + 1 or offsets[0] != 0 or offsets[-1] != len(data):
+            raise ValueError(f"basket {number}: its entry offsets do not span its {len(data)} bytes")
+        if (np.diff(offsets) < 0).any():
+            raise ValueError(f"basket {number}: its entry offsets shrink")
         return Basket(data, offsets, expected)
+
+
+def unpack_zlib(
+    read: Callable[[int, int], bytes], start: int, num_bytes: int
+) -> tuple[UInt8[np.ndarray, " B"], Int[np.ndarray, " n1"] | None, int] | None:
+    """A basket that is packed with zlib in one block, as larcv2 writes them, in half of uproot's time.
+
+    A basket is a TKey, the five numbers of a TBasket at its end, and packed: the entries, then for entries of different
+    sizes their number + 1 and their places, counted from the start of the key.
+
+    Args:
+        read: bytes of the file, from their position and number.
+        start: position of the basket in the file; 0: it is elsewhere.
+        num_bytes: its size.
+
+    Returns:
+        bytes, offsets or None, number of entries; or None for a basket of any other kind.
+
+    Raises:
+        ValueError, zlib.error: damage.
+    """
+    raw = read(start, num_bytes) if start > 0 and num_bytes > _KEY.size else b""
+    if len(raw) != num_bytes or not raw:
+        return None
+    size, _, length, _, key_length, _ = _KEY.unpack_from(raw)
+    block = key_length + _BLOCK_HEADER
+    if size != num_bytes or not _KEY.size + _BASKET.size < key_length or block > num_bytes:
+        return None
+    packed, unpacked = (int.from_bytes(raw[at : at + 3], "little") for at in (key_length + 3, key_length + 6))
+    if raw[key_length : key_length + 2] != b"ZL" or packed != num_bytes - block or unpacked != length:
+        return None
+    data = np.frombuffer(zlib.decompress(memoryview(raw)[block:], bufsize=length), dtype=np.uint8)
+    if len(data) != length:
+        raise ValueError(f"a basket unpacks to {len(data)} bytes, its key says {length}")
+    *_, num_entries, last = _BASKET.unpack_from(raw, key_length - _BASKET.size - 1)
+    border = last - key_length
+    if border == length:
+        return data, None, num_entries
+    if not 0 <= border <= length - 8 or (length - border) % 4:
+        raise ValueError(f"a basket of {length} bytes has its entry offsets at {border}")
+    offsets = data[border:].view(_COUNT)[1:] - key_length
+    offsets[-1] = border
+    return data[:border], offsets, num_entries
 
 
 def number_type(branch: Any) -> tuple[np.dtype[Any], int]:
