@@ -22,7 +22,8 @@ from lartpc_sparse.data.larcv_tables import (
 
 __all__ = ["ClusterOutput", "ParticleOutput", "SparseOutput", "meta_row"]
 
-VOXEL_ROWS = 8192
+VOXEL_ROWS = 4096
+"""Rows of a chunk; a chunk is unpacked whole, so that larger ones are slower to read at random."""
 _PDG_OF_PID = np.array([22, 11, 13, 211, 2212, 0])
 _SHAPE_UNKNOWN = 2
 """Of larcv3, whose shapes are shower, track and unknown."""

@@ -34,7 +34,7 @@ def read_rows(data: h5py.Dataset, first: int, count: int) -> Shaped[np.ndarray, 
     """
     if not 0 <= first <= first + count <= len(data):
         raise ValueError(f"rows {first}..{first + count - 1} of {data.name}, which has {len(data)}")
-    size = count * data.dtype.itemsize * int(np.prod(data.shape[1:]))
+    size = count * data.id.get_type().get_size() * int(np.prod(data.shape[1:]))  # `data.dtype` is slow to make
     if size > data.id.get_storage_size() * _LARGEST_RATIO:
         raise ValueError(f"{data.name}: {count} rows cannot be packed in {data.id.get_storage_size()} bytes")
     rows: np.ndarray = data[first : first + count]

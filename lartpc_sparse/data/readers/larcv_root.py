@@ -95,6 +95,8 @@ class RootFile:
         self._broken: dict[str, UserError] = {}
         self._leaves: dict[tuple[str, str], Leaf] = {}
         self._columns: dict[str, dict[str, str]] = {}
+        self._grids: dict[str, Grid | None] = {}
+        """The grid of all events of a product; None: they differ."""
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -172,6 +174,14 @@ class RootFile:
         return columns
 
     def _grid(self, product: str, key: EventKey) -> Grid:
+        if product not in self._grids:
+            with root_damage_named(key, f"{product} _meta"):
+                columns = [self._leaf(product, name).column() for name in (*_SIZE_3D, *_GRID_3D[0], *_GRID_3D[1])]
+                alike = len({len(column) for column in columns}) == 1 and all((c == c[0]).all() for c in columns)
+            self._grids[product] = self._grid_of(product, key) if alike else None
+        return self._grids[product] or self._grid_of(product, key)
+
+    def _grid_of(self, product: str, key: EventKey) -> Grid:
         sizes = tuple(int(self._scalar(product, name, key)) for name in _SIZE_3D)
         lower, upper = (tuple(float(self._scalar(product, name, key)) for name in names) for names in _GRID_3D)
         return Grid(sizes, lower, upper, "first")
