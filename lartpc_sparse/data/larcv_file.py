@@ -29,12 +29,18 @@ from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Int64, Shaped, UInt64
+from jaxtyping import Int64, Shaped
 
-from lartpc_sparse.data.classes import LARCV_SHAPES
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.event_schema import EventSchema
-from lartpc_sparse.data.larcv_output import ClusterOutput, ParticleOutput, SparseOutput, meta_row
+from lartpc_sparse.data.larcv_output import (
+    ClusterOutput,
+    ParticleOutput,
+    SparseOutput,
+    meta_row,
+    shape_table,
+    voxel_ids,
+)
 from lartpc_sparse.data.larcv_tables import (
     CLUSTERS,
     ENERGY,
@@ -105,7 +111,7 @@ class LarcvFileWriter:
             "origin": origin,
         }
         self._meta_row = meta_row(self._image_size, 1.0 if voxel_size_mm is None else voxel_size_mm / 10)
-        self._shape_of_class = _shape_table(self._classes)
+        self._shape_of_class = shape_table(self._classes)
         self._num_events = self._num_voxels = 0
 
     def __enter__(self) -> LarcvFileWriter:
@@ -162,7 +168,7 @@ class LarcvFileWriter:
             raise ValueError(f"{event.key}: columns {bad}: names are letters, digits and _ in a larcv file, at most 64")
         labels, particles = self._schema.check(event)
         self._open_columns(particles)
-        ids = _voxel_ids(event.coords, self._image_size)
+        ids = voxel_ids(event.coords, self._image_size)
         order = np.argsort(ids, kind="stable")
         self._append_order(order)
         ids, energy = ids[order], event.energy[order]
@@ -233,19 +239,3 @@ class LarcvFileWriter:
         outputs = [self._energy, self._particles, self._event_ids, self._order, self._order_offsets]
         tables = [*self._columns.values(), *self._exact.values(), *self._particle_columns.values()]
         return [*outputs, self._particle_offsets, *tables, *filter(None, (self._shapes, self._clusters))]
-
-
-def _voxel_ids(coords: Shaped[np.ndarray, "N D"], image_size: tuple[int, ...]) -> UInt64[np.ndarray, " N"]:
-    """Ids of larcv3: the last axis counts fastest."""
-    ids = np.zeros(len(coords), dtype=np.uint64)
-    for axis, size in enumerate(image_size):
-        ids = ids * np.uint64(size) + coords[:, axis].astype(np.uint64)
-    return ids
-
-
-def _shape_table(classes: tuple[str, ...]) -> Shaped[np.ndarray, " K1"]:
-    """larcv2 shape of each class, and at the end of -1; empty when a class has none."""
-    names = ["track" if name in ("HIP", "MIP") else name for name in classes]
-    if not classes or any(name not in LARCV_SHAPES for name in names):
-        return np.zeros(0, dtype=np.float32)
-    return np.array([LARCV_SHAPES.index(name) for name in [*names, "unknown"]], dtype=np.float32)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt64
 
+from lartpc_sparse.data.classes import LARCV_SHAPES
 from lartpc_sparse.data.larcv_tables import (
     EXTENTS,
     ID_EXTENTS,
@@ -20,7 +21,7 @@ from lartpc_sparse.data.larcv_tables import (
     image_meta,
 )
 
-__all__ = ["ClusterOutput", "ParticleOutput", "SparseOutput", "meta_row"]
+__all__ = ["ClusterOutput", "ParticleOutput", "SparseOutput", "meta_row", "shape_table", "voxel_ids"]
 
 VOXEL_ROWS = 4096
 """Rows of a chunk; a chunk is unpacked whole, so that larger ones are slower to read at random."""
@@ -186,3 +187,19 @@ def _voxels(ids: UInt64[np.ndarray, " N"], values: Shaped[np.ndarray, " N"]) -> 
     rows = np.zeros(len(ids), dtype=VOXEL)
     rows["id"], rows["value"] = ids, values
     return rows
+
+
+def voxel_ids(coords: Shaped[np.ndarray, "N D"], image_size: tuple[int, ...]) -> UInt64[np.ndarray, " N"]:
+    """Ids of larcv3: the last axis counts fastest."""
+    ids = np.zeros(len(coords), dtype=np.uint64)
+    for axis, size in enumerate(image_size):
+        ids = ids * np.uint64(size) + coords[:, axis].astype(np.uint64)
+    return ids
+
+
+def shape_table(classes: tuple[str, ...]) -> Shaped[np.ndarray, " K1"]:
+    """larcv2 shape of each class, and at the end of -1; empty when a class has none."""
+    names = ["track" if name in ("HIP", "MIP") else name for name in classes]
+    if not classes or any(name not in LARCV_SHAPES for name in names):
+        return np.zeros(0, dtype=np.float32)
+    return np.array([LARCV_SHAPES.index(name) for name in [*names, "unknown"]], dtype=np.float32)

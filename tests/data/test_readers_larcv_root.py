@@ -23,7 +23,8 @@ from reader_contract import ReaderContract
 
 from lartpc_sparse.data.classes import FIVE, LARCV_SHAPES
 from lartpc_sparse.data.readers import LarcvRootConfig
-from lartpc_sparse.data.readers.root_leaf import BasketCache
+from lartpc_sparse.data.readers.larcv_root_file import RootFile
+from lartpc_sparse.data.readers.root_basket import BasketCache
 from lartpc_sparse.schema import BadEventError, UserError
 
 
@@ -242,8 +243,6 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_memory_stays_within_its_bound(tmp_path: Path) -> None:
     path = write_root(tmp_path / "a.root", [made_event(i) for i in range(20)], events_per_basket=1)
     cache = BasketCache(5000)
-    from lartpc_sparse.data.readers.larcv_root import RootFile
-
     file = RootFile(str(path), cache=cache, projection=0, threshold=0.0)
     reader = config(path).build()
     for _ in range(2):

@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 
 from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.data.readers.files import resolve_files
+from lartpc_sparse.data.readers.larcv_config import LarcvConfig
 from lartpc_sparse.data.readers.larcv_hdf5_file import Hdf5File
 from lartpc_sparse.data.readers.larcv_own import LarcvOwnReader, has_own_group
-from lartpc_sparse.data.readers.larcv_reader import LarcvConfig, LarcvReader
+from lartpc_sparse.data.readers.larcv_reader import LarcvReader
 
 __all__ = ["LarcvHdf5Config"]
 

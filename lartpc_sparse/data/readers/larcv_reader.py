@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
-from pydantic import Field
 
 from lartpc_sparse.data.classes import FIVE, LARCV_SHAPES, split_names
 from lartpc_sparse.data.event import Event, EventKey
-from lartpc_sparse.data.readers.files import EventIndex, FileReaderConfig, OpenFiles
-from lartpc_sparse.data.readers.larcv_products import Image, Products, choose_products
+from lartpc_sparse.data.readers.files import EventIndex, OpenFiles
+from lartpc_sparse.data.readers.larcv_config import LarcvConfig
+from lartpc_sparse.data.readers.larcv_products import Products, choose_products
 from lartpc_sparse.data.readers.larcv_raw import RawEvent, Voxels, VoxelSets
 from lartpc_sparse.data.readers.larcv_truth import LarcvClasses, build_event
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["LarcvConfig", "LarcvFile", "LarcvReader"]
-
-Scheme = Literal["auto", "larcv_shapes", "fivetypes"]
-_PRODUCT = "with or without its kind (`sparse3d_data` or `data`); auto: the only one that fits"
-
-
-class LarcvConfig(FileReaderConfig):
-    """What the readers of larcv files have in common."""
-
-    image: Image = Field(
-        default="sparse3d", description="kind of product that holds the charge; cluster3d: the union of its voxel sets"
-    )
-    energy: str = Field(default="auto", description=f"product of the charge, {_PRODUCT}")
-    semantic: str | None = Field(default="auto", description=f"product of the classes, {_PRODUCT}, if any; null: none")
-    clusters: str | None = Field(default="auto", description=f"voxel sets of the particles, {_PRODUCT}; null: none")
-    particles: str | None = Field(default="auto", description=f"particle table, {_PRODUCT}; null: none")
-    classes: Scheme | tuple[str, ...] = Field(
-        default="auto",
-        description="names of the values 0, 1, ... of the class product. larcv_shapes: shower, track, Michel, delta, "
-        "low_energy, ghost, unknown; fivetypes: HIP, MIP, shower, delta, Michel; auto: fivetypes if the product's "
-        "name says so, else larcv_shapes",
-    )
-    split_tracks: Literal["auto"] | bool = Field(
-        default="auto",
-        description="make HIP (proton) and MIP (muon, pion) of the class track by the particle's PDG code; tracks of "
-        "other particles are not labelled; auto: when clusters and particles are read",
-    )
-    unmatched: Literal["error", "unlabelled"] = Field(
-        default="error", description="what to do with a voxel that the class product lacks"
-    )
-    projection: int = Field(default=0, ge=0, description="2D images: which plane (projection id)")
+__all__ = ["LarcvFile", "LarcvReader"]
 
 
 @runtime_checkable
