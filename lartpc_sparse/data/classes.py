@@ -9,7 +9,18 @@ from jaxtyping import Int, Int64
 
 from lartpc_sparse.schema import UserError
 
-__all__ = ["FIVE", "PILARNET", "SIX", "class_table", "match_classes", "split_tracks"]
+__all__ = [
+    "FIVE",
+    "LARCV_SHAPES",
+    "PILARNET",
+    "SIX",
+    "class_table",
+    "match_classes",
+    "pid_of_pdg",
+    "split_names",
+    "split_track_class",
+    "split_tracks",
+]
 
 FIVE = ("HIP", "MIP", "shower", "delta", "Michel")
 """Five classes of arXiv:2012.08513, in label priority order."""
@@ -20,9 +31,13 @@ SIX = (*FIVE, "low_energy")
 PILARNET = ("shower", "track", "Michel", "delta", "low_energy")
 """The semantic codes 0 to 4 of PILArNet-M and of larcv2 shapes."""
 
+LARCV_SHAPES = (*PILARNET, "ghost", "unknown")
+"""All shapes of larcv2 (`larcv::ShapeType_t`) since it knows Michels; before, 2 was unknown."""
+
 _TO_SIX = np.array([SIX.index("shower"), -1, SIX.index("Michel"), SIX.index("delta"), SIX.index("low_energy"), -1])
 _HIP_PID = (4,)
 _MIP_PID = (2, 3)
+_PID_OF_PDG = {22: 0, 11: 1, -11: 1, 13: 2, -13: 2, 211: 3, -211: 3, 2212: 4}
 
 
 def split_tracks(
@@ -50,6 +65,43 @@ def split_tracks(
     labels[track & np.isin(pid, _HIP_PID)] = SIX.index("HIP")
     labels[track & np.isin(pid, _MIP_PID)] = SIX.index("MIP")
     return labels, SIX
+
+
+def pid_of_pdg(pdg: Int[np.ndarray, " P"]) -> Int64[np.ndarray, " P"]:
+    """PDG codes to PILArNet's: 0 gamma, 1 electron, 2 muon, 3 charged pion, 4 proton, -1 any other."""
+    pid = np.full(len(pdg), -1, dtype=np.int64)
+    for code, name in _PID_OF_PDG.items():
+        pid[pdg == code] = name
+    return pid
+
+
+def split_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names with HIP and MIP in place of `track`, those of `SIX` first and in its order."""
+    left = ("HIP", "MIP", *(name for name in names if name != "track"))
+    return (*(name for name in SIX if name in left), *(name for name in left if name not in SIX))
+
+
+def split_track_class(
+    semantic: Int[np.ndarray, " N"], names: Sequence[str], pid: Int[np.ndarray, " N"]
+) -> Int64[np.ndarray, " N"]:
+    """`split_tracks` for any scheme with a class `track`: indices into `split_names(names)`.
+
+    Args:
+        semantic: indices into `names`, -1 not labelled.
+        names: class names of the data; `track` is one of them, HIP and MIP are not.
+        pid: as for `split_tracks`, and with the same effect.
+
+    Raises:
+        ValueError: a label outside -1..len(names)-1.
+    """
+    _check_range(semantic, names)
+    new = split_names(names)
+    table = np.array([*(new.index(name) if name in new else -1 for name in names), -1])
+    labels: Int64[np.ndarray, " N"] = table[semantic]
+    track = semantic == list(names).index("track")
+    labels[track & np.isin(pid, _HIP_PID)] = new.index("HIP")
+    labels[track & np.isin(pid, _MIP_PID)] = new.index("MIP")
+    return labels
 
 
 def match_classes(

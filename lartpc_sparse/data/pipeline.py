@@ -14,7 +14,16 @@ from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
-from lartpc_sparse.data.readers import PilarnetConfig, Reader, ReaderConfig, SampleConfig, SpineConfig, VoxelsConfig
+from lartpc_sparse.data.readers import (
+    LarcvHdf5Config,
+    LarcvRootConfig,
+    PilarnetConfig,
+    Reader,
+    ReaderConfig,
+    SampleConfig,
+    SpineConfig,
+    VoxelsConfig,
+)
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler
 from lartpc_sparse.data.transforms import (
     CropConfig,
@@ -38,7 +47,10 @@ from lartpc_sparse.schema import Config, OneOf, UserError
 
 __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "event_loader"]
 
-ReaderField = Annotated[ReaderConfig, OneOf(PilarnetConfig, VoxelsConfig, SampleConfig, SpineConfig)]
+ReaderField = Annotated[
+    ReaderConfig,
+    OneOf(PilarnetConfig, LarcvRootConfig, LarcvHdf5Config, SpineConfig, VoxelsConfig, SampleConfig),
+]
 TransformField = Annotated[
     TransformConfig,
     OneOf(

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lartpc_sparse.data.classes import FIVE, PILARNET, SIX, class_table, match_classes, split_tracks
+from lartpc_sparse.data.classes import (
+    FIVE,
+    LARCV_SHAPES,
+    PILARNET,
+    SIX,
+    class_table,
+    match_classes,
+    pid_of_pdg,
+    split_names,
+    split_track_class,
+    split_tracks,
+)
 from lartpc_sparse.schema import UserError
 
 
@@ -93,3 +104,20 @@ def test_a_class_asked_for_twice_is_refused(wanted: tuple[str, ...], merge: dict
 def test_labels_outside_the_scheme_are_refused(label: int) -> None:
     with pytest.raises(ValueError, match=r"expected -1\.\.4"):
         match_classes(np.array([label]), FIVE, FIVE)
+
+
+def test_pid_of_pdg() -> None:
+    pdg = np.array([22, 11, -11, 13, -13, 211, -211, 2212, -2212, 321, 111, 0, 1000180400])
+    assert pid_of_pdg(pdg).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, -1, -1, -1, -1, -1]
+
+
+def test_splitting_any_scheme_with_tracks() -> None:
+    assert split_names(LARCV_SHAPES) == (*SIX, "ghost", "unknown")
+    assert split_names(PILARNET) == SIX
+    semantic, pid = (grid.ravel() for grid in np.meshgrid(np.arange(-1, 5), np.arange(-1, 7), indexing="ij"))
+    np.testing.assert_array_equal(split_track_class(semantic, PILARNET, pid), split_tracks(semantic, pid)[0])
+    labels = split_track_class(np.array([0, 2, 1, 1, -1]), ("noise", "track", "shower"), np.array([4, 4, 4, 5, 4]))
+    names = split_names(("noise", "track", "shower"))
+    assert [names[label] if label >= 0 else None for label in labels] == ["noise", "shower", "HIP", None, None]
+    with pytest.raises(ValueError, match="labels span"):
+        split_track_class(np.array([3]), ("noise", "track", "shower"), np.array([4]))

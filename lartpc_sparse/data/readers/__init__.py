@@ -1,12 +1,18 @@
 """Readers: one file format a module, all behind `Reader`."""
 
 from lartpc_sparse.data.readers.base import Reader, ReaderConfig
+from lartpc_sparse.data.readers.larcv_hdf5 import LarcvHdf5Config
+from lartpc_sparse.data.readers.larcv_reader import LarcvReader
+from lartpc_sparse.data.readers.larcv_root import LarcvRootConfig
 from lartpc_sparse.data.readers.pilarnet import PilarnetConfig, PilarnetReader
 from lartpc_sparse.data.readers.sample import SampleConfig
 from lartpc_sparse.data.readers.spine import SpineConfig, SpineReader
 from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
 
 __all__ = [
+    "LarcvHdf5Config",
+    "LarcvReader",
+    "LarcvRootConfig",
     "PilarnetConfig",
     "PilarnetReader",
     "Reader",
