@@ -37,6 +37,8 @@ class RunManager:
             self._kept = [self._detector(config), self._physics(config)]  # Geant4 keeps plain pointers to these
             for part in self._kept:
                 self._manager.SetUserInitialization(part)
+            # SetDefaultCutValue of the physics list would do it too, and crash when the process ends.
+            geant4.G4UImanager.GetUIpointer().ApplyCommand(f"/run/setCut {config.range_cut_mm} mm")
             actions = [self._gun(), *make_actions(geant4, recorder)]  # Geant4 wants them made after the physics is set
             for action in actions:
                 self._manager.SetUserAction(action)
@@ -81,7 +83,6 @@ class RunManager:
         self._geant4.G4HadronicParameters.Instance().SetVerboseLevel(0)
         for name in (*_ELECTROMAGNETIC, *(_HADRONIC if config.physics == "full" else ()), "G4StepLimiterPhysics"):
             physics.RegisterPhysics(getattr(self._geant4, name)())
-        physics.SetDefaultCutValue(config.range_cut_mm)
         return physics
 
     def _gun(self) -> Any:
