@@ -54,7 +54,7 @@ def sum_by(
 ) -> Shares:
     """Energy of every pair of owner and key; keys are below `count`."""
     pairs, inverse = np.unique(owner.astype(np.int64) * count + keys, return_inverse=True)
-    return Shares(pairs // count, pairs % count, np.bincount(inverse, energy, minlength=len(pairs)))
+    return Shares(pairs // count, pairs % count, np.bincount(inverse, energy, minlength=len(pairs)).astype(np.float64))
 
 
 def find_candidates(

@@ -74,8 +74,9 @@ def _visible(
 ) -> tuple[Int64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], np.ndarray]:
     """Voxels above the threshold, their energy and path length, and which deposits are in one."""
     unique, inverse = np.unique(keys, return_inverse=True)
-    energy = np.bincount(inverse, deposits.energy_mev, minlength=len(unique))
-    dx = np.bincount(inverse, deposits.dx_mm, minlength=len(unique))
+    # Of nothing, bincount makes whole numbers.
+    energy = np.bincount(inverse, deposits.energy_mev, minlength=len(unique)).astype(np.float64)
+    dx = np.bincount(inverse, deposits.dx_mm, minlength=len(unique)).astype(np.float64)
     visible = (energy >= min_mev) & (energy > 0)
     return unique[visible], energy[visible], dx[visible], visible[inverse]
 

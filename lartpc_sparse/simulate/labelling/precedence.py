@@ -16,7 +16,8 @@ def resolve(candidates: Candidates, keys: Int64[np.ndarray, " N"], rules: LabelR
     """Fragment of every voxel, -1 for low energy.
 
     Tracks choose first, then Michel electrons, showers and delta rays; among fragments of one kind the one that left
-    most energy in the voxel has it. A fragment that ends with too few voxels gives them up to the others.
+    most energy in the voxel has it. A fragment that ends with too few voxels gives them up to the others, the
+    smallest first.
 
     Args:
         candidates: what the fragments want; its keys are among `keys`.
@@ -33,14 +34,17 @@ def resolve(candidates: Candidates, keys: Int64[np.ndarray, " N"], rules: LabelR
     taken = np.full(len(keys), -1, dtype=np.int64)
     for kind, size in smallest.items():
         rows = np.flatnonzero((candidates.kind[candidates.fragment] == kind) & (taken[voxel] < 0))
+        claims = np.bincount(candidates.fragment[rows], minlength=len(candidates.kind))
+        rows = rows[claims[candidates.fragment[rows]] >= size]
         while len(rows):
             # Of rows of one voxel the last has the most energy; the fragment's number makes ties repeatable.
             order = rows[np.lexsort((candidates.fragment[rows], candidates.energy[rows], voxel[rows]))]
             won = order[np.flatnonzero(np.diff(voxel[order], append=-1))]
             sizes = np.bincount(candidates.fragment[won], minlength=len(candidates.kind))
-            small = sizes[candidates.fragment[rows]] < size
-            if not small.any():
+            left = np.unique(candidates.fragment[rows])
+            smallest_left = left[np.argmin(sizes[left])]
+            if sizes[smallest_left] >= size:
                 taken[voxel[won]] = candidates.fragment[won]
                 break
-            rows = rows[~small]
+            rows = rows[candidates.fragment[rows] != smallest_left]  # one at a time: its voxels may save another
     return taken
