@@ -63,13 +63,14 @@ def find_ancestry(tracks: Tracks) -> Ancestry:
 
 def _kinds(tracks: Tracks, electromagnetic: Bool[np.ndarray, " T"]) -> Int64[np.ndarray, " T"]:
     parent, electron = np.maximum(tracks.parent, 0), np.abs(tracks.pdg) == 11
+    of_charged = (tracks.parent >= 0) & (tracks.charge[parent] != 0)
     of_muon = electron & (np.abs(tracks.pdg[parent]) == 13) & (tracks.parent >= 0)
     decayed = (tracks.process == Process.DECAY) | (
         (tracks.process == Process.MUON_CAPTURE) & (tracks.kinetic_energy_mev > MICHEL_MIN_MEV)
     )
     kind = np.where(tracks.charge != 0, Kind.TRACK, Kind.NONE)
     kind[electromagnetic] = Kind.SHOWER
-    kind[electron & (tracks.process == Process.IONISATION) & (tracks.parent >= 0)] = Kind.DELTA
+    kind[electron & (tracks.process == Process.IONISATION) & of_charged] = Kind.DELTA
     kind[of_muon & decayed] = Kind.MICHEL
     return kind.astype(np.int64)
 
