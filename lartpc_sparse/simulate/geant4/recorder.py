@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lartpc_sparse.simulate.geant4.voxelise import split_steps
 from lartpc_sparse.simulate.labelling import Deposits, Process, Tracks
 
 __all__ = ["Recorder", "make_actions"]
@@ -126,7 +127,14 @@ class Recorder:
         )
 
     def deposits(self, tracks: Tracks, corner_mm: Sequence[float], voxel_mm: float, size: Sequence[int]) -> Deposits:
-        """The deposits of the event, each in the voxel of the middle of its step; of `tracks` of the same event."""
+        """The deposits of the event; the steps of charged particles are cut at the borders of the voxels.
+
+        Args:
+            tracks: of the same event.
+            corner_mm: lowest corner of the volume in Geant4's frame.
+            voxel_mm: edge of a voxel.
+            size: voxels along each axis.
+        """
         steps = np.frombuffer(self.steps, dtype=np.float64).reshape(-1, 4).copy()
         numbers, first = np.array(self.segments, dtype=np.int64).reshape(-1, 2).T
         stretch = np.repeat(np.arange(len(first)), np.diff(first, append=len(steps)))
@@ -138,13 +146,14 @@ class Recorder:
         begin = np.roll(end, 1, axis=0)
         begins = np.diff(stretch, prepend=-1) != 0
         begin[begins] = start[stretch[begins]]
-        charged = tracks.charge[row] != 0
-        place = np.where(charged[:, None], (begin + end) / 2, end)
+        begin = np.where(tracks.charge[row, None] != 0, begin, end)
+        step, share, voxel = split_steps(begin, end)
+        length_mm = np.linalg.norm(end - begin, axis=1) * voxel_mm
         return Deposits(
-            coords=np.clip(np.floor(place), 0, np.array(size) - 1).astype(np.int64),
-            energy_mev=steps[:, 0],
-            dx_mm=np.where(charged, np.linalg.norm(end - begin, axis=1) * voxel_mm, 0.0),
-            track=row,
+            coords=np.clip(voxel, 0, np.array(size) - 1),
+            energy_mev=steps[step, 0] * share,
+            dx_mm=length_mm[step] * share,
+            track=row[step],
         )
 
 
