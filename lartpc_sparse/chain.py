@@ -170,9 +170,7 @@ def _reader_files(config: ChainConfig, part: str) -> list[Any]:
     return [] if reader is None else [file_identity(Path(name)) for name in reader.build().files]
 
 
-def _run(
-    step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool, repeat: bool
-) -> None:
+def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool, repeat: bool) -> None:
     actions: dict[str, Callable[[], object]] = {
         "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=repeat),
         "train": lambda: run_training(config, folder, config_yaml, resume=resume),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -134,14 +133,16 @@ def write_part(plan: PartPlan, part: Part, source: EventSource, tell: Callable[[
         streams = source.streams
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(_writer(folder / plan.path(name, part.number).name, plan, part, streams, name))
+                name: stack.enter_context(
+                    _writer(folder / plan.path(name, part.number).name, plan, part, streams, name)
+                )
                 for name in streams
             }
             bad = _write_events(plan, part, source, writers, tell)
             for writer in writers.values():
                 writer.set_attribute("bad_events", bad)
         for name in streams:
-            os.replace(folder / plan.path(name, part.number).name, plan.path(name, part.number))
+            (folder / plan.path(name, part.number).name).replace(plan.path(name, part.number))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

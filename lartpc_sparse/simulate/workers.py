@@ -10,9 +10,9 @@ import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from lartpc_sparse.schema import BadEventError, UserError
 from lartpc_sparse.simulate.parts import Part, PartPlan, write_part
@@ -38,7 +38,7 @@ def simulate_parts(plan: PartPlan, parts: Sequence[Part], processes: int, tell: 
     try:
         for _ in range(min(processes, len(parts))):
             here, there = context.Pipe()
-            process = context.Process(target=_work, args=(plan, there), daemon=True)
+            process: BaseProcess = context.Process(target=_work, args=(plan, there), daemon=True)
             process.start()
             there.close()
             running[here] = process
@@ -65,8 +65,8 @@ def _attend(
         process.join()
         if process.exitcode:
             raise UserError(
-                f"a simulating process died (exit code {process.exitcode}; negative: killed by that signal, -9 is often "
-                "the lack of memory: use fewer `processes`); finished parts are kept, run again to continue"
+                f"a simulating process died (exit code {process.exitcode}; negative: killed by that signal, -9 is "
+                "often the lack of memory: use fewer `processes`); finished parts are kept, run again to continue"
             ) from None
         return False
     if what == "idle":
@@ -88,25 +88,22 @@ def _work(plan: PartPlan, connection: Connection) -> None:
             raise SystemExit  # the main process is gone; the unfinished part goes with us
         connection.send(("made", (events, bad)))
 
-    def report(what: str, value: Any) -> None:
-        try:
-            connection.send((what, value))
-        except OSError:
-            raise SystemExit from None
-
     try:
-        source = plan.source.build()
-        while True:
-            connection.send(("idle", None))
-            part = connection.recv()
-            if part is None:
-                return
-            write_part(plan, part, source, tell)
+        _write_parts(plan, connection, tell)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
-    except BadEventError as error:
-        report("bad", str(error))
-    except UserError as error:
-        report("refused", str(error))
-    except Exception:  # the main process raises it again
-        report("failed", traceback.format_exc())
+    except Exception as error:  # the main process raises it again
+        what = "bad" if isinstance(error, BadEventError) else "refused" if isinstance(error, UserError) else "failed"
+        with suppress(OSError):
+            connection.send((what, traceback.format_exc() if what == "failed" else str(error)))
+
+
+def _write_parts(plan: PartPlan, connection: Connection, tell: Callable[[int, int], None]) -> None:
+    """Ask for parts and write them until there are no more."""
+    source = plan.source.build()
+    while True:
+        connection.send(("idle", None))
+        part = connection.recv()
+        if part is None:
+            return
+        write_part(plan, part, source, tell)

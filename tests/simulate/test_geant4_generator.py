@@ -42,7 +42,8 @@ def test_the_default_is_like_pilarnet() -> None:
     assert {sum(p.interaction > 0 for p in event) for event in events} == {1, 2, 3}
     assert all(len({p.position_mm for p in event if p.interaction == 0}) == 1 for event in events)
     assert all(
-        len({p.position_mm for p in event if p.interaction > 0}) == max(p.interaction for p in event) for event in events
+        len({p.position_mm for p in event if p.interaction > 0}) == max(p.interaction for p in event)
+        for event in events
     )
     shares = Counter(p.name for p in vertex)
     expected = {"e-": 0.2, "gamma": 0.2, "proton": 0.2, "mu-": 0.1, "mu+": 0.1, "pi-": 0.1, "pi+": 0.1}
@@ -119,7 +120,10 @@ def test_a_region_outside_the_volume_is_refused() -> None:
     ("values", "message"),
     [
         ({"count": (3, 2)}, "count is"),
-        ({"count": (1, 3), "species": ({"particles": ["proton"], "kinetic_energy_mev": (1, 2), "at_most": 2},)}, "less"),
+        (
+            {"count": (1, 3), "species": ({"particles": ["proton"], "kinetic_energy_mev": (1, 2), "at_most": 2},)},
+            "less",
+        ),
         ({"species": ({"particles": ["proton"]},)}, "either kinetic_energy_mev or momentum_mev"),
         ({"species": ({"particles": ["proton"], "kinetic_energy_mev": (2, 1)},)}, "kinetic_energy_mev is"),
         ({"species": ({"particles": ["quark"], "kinetic_energy_mev": (1, 2)},)}, "particles"),

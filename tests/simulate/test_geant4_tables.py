@@ -86,7 +86,7 @@ def test_data_sets_by_their_variables_alone(tmp_path: Path) -> None:
 )
 def test_a_missing_data_set_is_named_with_its_cure(tmp_path: Path, missing: str, message: str) -> None:
     folder = reduced(tmp_path / "tables", tuple(name for name in REDUCED if name != missing))
-    with pytest.raises(UserError, match="docs/simulation.md") as error:
+    with pytest.raises(UserError, match=r"docs/simulation\.md") as error:
         find_tables(str(folder), {})
     assert message in str(error.value)
 
@@ -99,7 +99,7 @@ def test_electromagnetic_physics_needs_less(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no directory"):
         find_tables(str(tmp_path / "nowhere"), {})
-    with pytest.raises(UserError, match="G4LEDATA names .*, which is not a directory"):
+    with pytest.raises(UserError, match=r"G4LEDATA names .*, which is not a directory"):
         find_tables(None, {"G4LEDATA": str(tmp_path / "nowhere")})
 
 
@@ -118,7 +118,6 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_the_package_is_imported_by_nobody_but_the_source() -> None:
     code = (
-        "import sys, lartpc_sparse.chain, lartpc_sparse.simulate.geant4.source;"
-        "sys.exit('geant4_pybind' in sys.modules)"
+        "import sys, lartpc_sparse.chain, lartpc_sparse.simulate.geant4.source;sys.exit('geant4_pybind' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0

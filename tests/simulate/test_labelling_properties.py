@@ -29,8 +29,9 @@ def random_truth(seed: int, tracks: int = 30) -> Truth:
         parent = int(rng.integers(-1, row)) if row else -1
         process = Process.PRIMARY if parent < 0 else Process(int(rng.integers(1, 5)))
         walk = np.cumsum(rng.integers(-1, 2, (int(rng.integers(0, 40)), 3)), axis=0) + rng.integers(20, 40, 3)
-        truth.track(pdg, np.clip(walk, 0, 63), parent=parent, process=process, energy=float(rng.uniform(0, 60)),
-                    interaction=int(rng.integers(3)), mev=float(rng.uniform(0.01, 2)), start=rng.integers(0, 63, 3))  # fmt: skip
+        energy, interaction, mev = float(rng.uniform(0, 60)), int(rng.integers(3)), float(rng.uniform(0.01, 2))
+        truth.track(pdg, np.clip(walk, 0, 63), parent=parent, process=process, energy=energy,
+                    interaction=interaction, mev=mev, start=rng.integers(0, 63, 3))  # fmt: skip
     return truth
 
 
@@ -60,7 +61,8 @@ def test_connected_parts_are_those_of_flooding(seed: int, size: int, count: int,
     np.testing.assert_array_equal(voxels.decode(keys), rows[:, 1:])
     parts = connected_parts(rows[:, 0], keys, voxels)
     found = {
-        frozenset((int(rows[i, 0]), *map(int, rows[i, 1:])) for i in np.flatnonzero(parts == p)) for p in np.unique(parts)
+        frozenset((int(rows[i, 0]), *map(int, rows[i, 1:])) for i in np.flatnonzero(parts == p))
+        for p in np.unique(parts)
     }
     expected = {
         frozenset((owner, *cell) for cell in part)

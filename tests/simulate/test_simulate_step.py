@@ -171,7 +171,8 @@ def test_a_chain_trains_on_what_it_simulates(tmp_path: Path) -> None:
     values = {
         "run": {"output_dir": str(tmp_path / "run"), "device": "cpu"},
         "simulate": {"kind": KIND, "events": 6},
-        "data": {name: {"kind": "voxels", "files": files} for name in ("train", "validation", "test")} | {"batch": {"events": 2}},
+        "data": {name: {"kind": "voxels", "files": files} for name in ("train", "validation", "test")}
+        | {"batch": {"events": 2}},
         "model": {
             "backbone": {"kind": "uresnet", "filters": 4, "depth": 1, "blocks": 1},
             "heads": {"semantic": {"kind": "semantic"}},

@@ -113,7 +113,7 @@ def _vertex(
             f"region_mm {[list(r) for r in region]} reaches out of the volume of {list(size_mm)} mm; correct "
             "simulate.source.bunches"
         )
-    return rng.uniform(low, high)
+    return np.asarray(rng.uniform(low, high))
 
 
 def _direction(config: PartConfig, rng: np.random.Generator) -> Float64[np.ndarray, " 3"]:
@@ -139,4 +139,4 @@ def _entry(
     wall = np.where(direction > 0, 0.0, np.array(size_mm))
     with np.errstate(divide="ignore", invalid="ignore"):
         back = np.where(direction != 0, (point - wall) / direction, np.inf)
-    return np.clip(point - back.min() * direction, 0.0, size_mm)
+    return np.asarray(np.clip(point - back.min() * direction, 0.0, size_mm))

@@ -109,7 +109,9 @@ class BunchConfig(Config):
 
 def pilarnet_bunches() -> tuple[BunchConfig, ...]:
     """A vertex with 2 to 6 particles and 1 to 3 particles from anywhere, as in PILArNet (arXiv:2006.01993)."""
+    vertex: dict[tuple[ParticleName, ...], tuple[int, int]]
     vertex = {("e-",): (30, 1000), ("gamma",): (30, 1000), ("mu-", "mu+"): (50, 1500), ("pi-", "pi+"): (50, 1000)}
+    rain: dict[tuple[ParticleName, ...], tuple[int, int]]
     rain = {("mu-", "mu+"): (50, 3000), ("e-",): (30, 500), ("proton",): (50, 500)}
     return (
         BunchConfig(count=(2, 6), species=_species({**vertex, ("proton",): (50, 600)})),

@@ -62,7 +62,7 @@ class RunManager:
     def _detector(self, config: Geant4Config) -> Any:
         geant4 = self._geant4
 
-        class Box(geant4.G4VUserDetectorConstruction):  # type: ignore[misc]
+        class Box(geant4.G4VUserDetectorConstruction):  # type: ignore[misc, name-defined]
             def Construct(self) -> Any:  # noqa: N802  Geant4's name
                 material = geant4.G4NistManager.Instance().FindOrBuildMaterial("G4_lAr")
                 self.solid = geant4.G4Box("argon", *(side / 2 for side in config.size_mm))
@@ -88,7 +88,7 @@ class RunManager:
     def _gun(self) -> Any:
         geant4, manager = self._geant4, self
 
-        class Gun(geant4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc]
+        class Gun(geant4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc, name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.gun = geant4.G4ParticleGun(1)

@@ -88,8 +88,8 @@ class Geant4Source:
             if len(event) >= config.min_voxels:
                 return {STREAM: event}
         raise BadEventError(
-            f"{key}: fewer than min_voxels = {config.min_voxels} voxels in each of {MAX_DRAWS} draws; lower min_voxels, "
-            "or shoot more or faster particles"
+            f"{key}: fewer than min_voxels = {config.min_voxels} voxels in each of {MAX_DRAWS} draws; lower "
+            "min_voxels, or shoot more or faster particles"
         )
 
 

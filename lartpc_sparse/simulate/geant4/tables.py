@@ -75,7 +75,9 @@ class Tables:
         return ", ".join(f"{item.variable}={self.folders[item.variable].name}" for item in read)
 
 
-def find_tables(directory: str | None, environment: Mapping[str, str] | None = None, *, hadronic: bool = True) -> Tables:
+def find_tables(
+    directory: str | None, environment: Mapping[str, str] | None = None, *, hadronic: bool = True
+) -> Tables:
     """The tables to use.
 
     For every data set the first of: `directory`; the data set's own environment variable; GEANT4_DATA_DIR; the folder
@@ -91,7 +93,9 @@ def find_tables(directory: str | None, environment: Mapping[str, str] | None = N
         UserError: a data set that is needed and not there.
     """
     environment = os.environ if environment is None else environment
-    roots = [environment.get("GEANT4_DATA_DIR", ""), str(_DOWNLOADED.expanduser())] if directory is None else [directory]
+    roots = (
+        [environment.get("GEANT4_DATA_DIR", ""), str(_DOWNLOADED.expanduser())] if directory is None else [directory]
+    )
     existing = [Path(root).expanduser().resolve() for root in roots if root and Path(root).expanduser().is_dir()]
     if directory is not None and not existing:
         raise UserError(f"simulate.source.tables: there is no directory {directory}")

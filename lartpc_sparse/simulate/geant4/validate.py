@@ -80,7 +80,12 @@ def _print_sample(reader: Reader) -> None:
     for name, published in PILARNET_M.items():
         (a, ea), (b, eb) = (_fraction(q[f"{name} voxels"], q["voxels"]) for q in (ours, sample))
         _say(f"| {name} voxels, % | {a:.2f} ± {ea:.2f} | {b:.2f} ± {eb:.2f} | {a - b:+.2f} | {published} |")
-    for name in ("voxels", "voxels above 0.13 MeV", "visible energy, MeV", *(n for n in ours if n.endswith("clusters"))):
+    for name in (
+        "voxels",
+        "voxels above 0.13 MeV",
+        "visible energy, MeV",
+        *(n for n in ours if n.endswith("clusters")),
+    ):
         (a, ea), (b, eb) = (_mean(q[name]) for q in (ours, sample))
         _say(f"| {name} an event | {a:.4g} ± {ea:.2g} | {b:.4g} ± {eb:.2g} | {100 * (a / b - 1):+.1f} % | |")
 
@@ -109,9 +114,13 @@ def particle_quantities(events: Iterable[Event]) -> dict[str, np.ndarray]:
 
 
 def _print_particles(reference: Mapping[str, Mapping[str, Mapping[str, object]]], tables: str | None, n: int) -> None:
-    keys = {"voxels": ("voxels",), "voxels above 0.13 MeV": ("voxels_above_0p13MeV",),
-            "visible energy, MeV": ("visible_energy_MeV",), "track voxels of the primary": ("primary_track_voxels",),
-            **{f"{name} voxels": ("voxels_by_class", name.lower()) for name in ("shower", "Michel", "low_energy")}}  # fmt: skip
+    keys: dict[str, tuple[str, ...]] = {
+        "voxels": ("voxels",),
+        "voxels above 0.13 MeV": ("voxels_above_0p13MeV",),
+        "visible energy, MeV": ("visible_energy_MeV",),
+        "track voxels of the primary": ("primary_track_voxels",),
+        **{f"{name} voxels": ("voxels_by_class", name.lower()) for name in ("shower", "Michel", "low_energy")},
+    }
     _say("\n| particle, MeV | quantity, mean | simulated | reference | difference | in standard errors |")
     _say("|---|---|---|---|---|---|")
     for particle in PARTICLES:

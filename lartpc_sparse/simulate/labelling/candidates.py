@@ -75,8 +75,8 @@ def find_candidates(
     core[begins] = _cores(shares.head[begins], part[begins], shares.keys[begins], tracks, voxels)
 
     merged = core & (kind == Kind.DELTA)
-    merged[merged] = ~_stands_out(shares, merged, ancestry, tracks, voxels, rules)
     parent = ancestry.head[np.maximum(tracks.parent, 0)]
+    merged[merged] = ~_stands_out(shares, merged, parent, voxels, rules.min_delta)
     head = np.where(merged, parent[shares.head], shares.head)
     kind = np.where(merged, Kind.TRACK, np.where(begins & ~core, Kind.SHOWER, kind))
     part[merged] = -1
@@ -107,23 +107,22 @@ def _cores(
 def _stands_out(
     shares: Shares,
     core: Bool[np.ndarray, " S"],
-    ancestry: Ancestry,
-    tracks: Tracks,
+    parent: Int64[np.ndarray, " T"],
     voxels: VoxelKeys,
-    rules: LabelRules,
+    min_delta: int,
 ) -> Bool[np.ndarray, " K"]:
     """For the K rows of cores of delta rays: whether their delta ray is more than a thickening of its parent."""
     delta, keys = shares.head[core], shares.keys[core]
     pairs = shares.head * voxels.count + shares.keys
-    base = ancestry.head[tracks.parent[delta]] * voxels.count + keys
+    base = parent[delta] * voxels.count + keys
     outside = ~_among(base, pairs)
     steps = voxels.neighbours
     apart = outside.copy()
     apart[outside] = ~_among(base[outside, None] + steps, pairs).any(axis=1)
-    num_outside = np.bincount(delta[outside], minlength=len(tracks))
-    num_apart = np.bincount(delta[apart], minlength=len(tracks))
-    stands_out: Bool[np.ndarray, " T"] = (num_outside >= rules.min_delta) & (num_apart >= 1)
-    return stands_out[delta]
+    num_outside = np.bincount(delta[outside], minlength=len(parent))
+    num_apart = np.bincount(delta[apart], minlength=len(parent))
+    stands_out = (num_outside >= min_delta) & (num_apart >= 1)
+    return np.asarray(stands_out[delta])
 
 
 def _among(values: Int64[np.ndarray, "..."], ordered: Int64[np.ndarray, " S"]) -> Bool[np.ndarray, "..."]:

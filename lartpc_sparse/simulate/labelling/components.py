@@ -43,7 +43,9 @@ class VoxelKeys:
 
     def decode(self, keys: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, "N 3"]:
         """Numbers to voxels."""
-        return np.stack([keys // stride % size for stride, size in zip(self._strides, self._padded, strict=True)], 1) - 1
+        return (
+            np.stack([keys // stride % size for stride, size in zip(self._strides, self._padded, strict=True)], 1) - 1
+        )
 
 
 def connected_parts(

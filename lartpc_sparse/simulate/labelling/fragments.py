@@ -45,8 +45,11 @@ class NumberedFragments:
 def number_fragments(
     candidates: Candidates, taken: Int64[np.ndarray, " N"], tracks: Tracks, ancestry: Ancestry
 ) -> tuple[NumberedFragments, Int64[np.ndarray, " N"]]:
-    """Numbers for the fragments that have voxels: by interaction and particle, what a particle is first of all before
-    its pieces, large pieces before small ones."""
+    """Numbers for the fragments that have voxels, and the number of every voxel's fragment.
+
+    They are ordered by interaction and particle; of one particle, its track, Michel electron or delta ray goes before
+    its showers, and large pieces before small ones.
+    """
     sizes = np.bincount(taken[taken >= 0], minlength=len(candidates.kind))
     present = np.flatnonzero(sizes)
     head, kind = candidates.head[present], candidates.kind[present]
@@ -62,8 +65,10 @@ def number_fragments(
 
 
 def particle_ids(pdg: Int64[np.ndarray, " F"]) -> Int64[np.ndarray, " F"]:
-    """PILArNet-M's particle type: 0 photon, 1 electron or positron, 2 muon, 3 charged pion, 4 proton or nucleus,
-    -1 any other."""
+    """PILArNet-M's particle type.
+
+    0 photon, 1 electron or positron, 2 muon, 3 charged pion, 4 proton or nucleus, -1 any other.
+    """
     ids = np.full(len(pdg), -1, dtype=np.int64)
     for number, code in enumerate((22, 11, 13, 211)):
         ids[np.abs(pdg) == code] = number

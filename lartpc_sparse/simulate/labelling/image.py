@@ -81,5 +81,7 @@ def _visible(
     return unique[visible], energy[visible], dx[visible], visible[inverse]
 
 
-def _column(values: Int64[np.ndarray, " F"], fragment: Int64[np.ndarray, " N"], missing: int) -> Int64[np.ndarray, " N"]:
-    return np.append(values, missing)[fragment]
+def _column(
+    values: Int64[np.ndarray, " F"], fragment: Int64[np.ndarray, " N"], missing: int
+) -> Int64[np.ndarray, " N"]:
+    return np.asarray(np.append(values, missing)[fragment])

@@ -50,7 +50,9 @@ def particle_table(
         "pid": np.concatenate([first, fragments.pid, none]),
         **_of_tracks(tracks, row),
     }
-    return {name: column.astype(np.int32 if column.dtype.kind in "ib" else np.float32) for name, column in columns.items()}
+    return {
+        name: column.astype(np.int32 if column.dtype.kind in "ib" else np.float32) for name, column in columns.items()
+    }
 
 
 def _of_tracks(tracks: Tracks, row: Int64[np.ndarray, " P"]) -> dict[str, Shaped[np.ndarray, " P"]]:
