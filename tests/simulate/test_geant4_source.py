@@ -112,9 +112,9 @@ def test_a_stopping_muon(tables: str) -> None:
         assert along.min() == 33
         assert 195 < event["energy"] < 260
         paths.append(float(np.array(event["dx"])[track].sum()))
-        assert ranges[-1] < paths[-1] < 1.2 * ranges[-1]  # it bends, and has small delta rays
+        assert ranges[-1] < paths[-1] < 1.2 * ranges[-1]
         assert event["table"]["pdg"][event["table"]["is_primary"].index(1)] == -13
-    assert abs(np.mean(paths) - 764) < 0.03 * 764
+    assert 764 < np.mean(paths) < 1.08 * 764  # with the path of the delta rays that belong to it
     assert 0.95 * 764 < np.mean(ranges) < 764
     assert sum("Michel" in event["classes"] for event in events) >= 10
 
