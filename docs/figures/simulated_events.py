@@ -1,4 +1,4 @@
-"""Draws simulated events: `python docs/figures/simulated_events.py FILES... --out docs/figures/simulated_events.png`."""
+"""Draws simulated events: `python docs/figures/simulated_events.py FILES... --out FILE.png`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def main() -> None:
 def draw(axes: plt.Axes, event: Event, *, by_class: bool) -> None:
     """Voxels of one event; size by energy."""
     if by_class:
-        colours = np.array([COLOURS[event.classes[code]] if code >= 0 else "black" for code in event.labels["semantic"]])
+        colours = np.array(
+            [COLOURS[event.classes[code]] if code >= 0 else "black" for code in event.labels["semantic"]]
+        )
         axes.set_title(f"{len(event)} voxels, {event.energy.sum():.0f} MeV", fontsize=10)
     else:
         groups = event.labels["group"]
