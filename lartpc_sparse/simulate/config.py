@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -31,13 +32,15 @@ class SimulateConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, values: Any) -> Any:
-        if not (isinstance(values, dict) and "kind" in values and "source" not in values):
+        if not (isinstance(values, dict) and "kind" in values):
             return values
-        own = {name: value for name, value in values.items() if name in cls.model_fields}
+        own = {name: value for name, value in values.items() if name in cls.model_fields and name != "source"}
         return {**own, "source": {name: value for name, value in values.items() if name not in own}}
 
     @model_validator(mode="after")
     def _checked(self) -> SimulateConfig:
         if self.processes != "auto" and self.processes < 1:
             raise ValueError(f"processes is auto or at least 1, not {self.processes}")
+        if Path(self.output).name != self.output:  # the folder may be put aside, so it must be one of its own
+            raise ValueError(f"output is the name of a folder in run.output_dir, not {self.output!r}")
         return self

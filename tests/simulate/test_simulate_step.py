@@ -207,6 +207,8 @@ def test_both_forms_of_the_section_are_one(tmp_path: Path) -> None:
         ({"events": 3}, "source"),
         ({"kind": KIND, "processes": 0}, "processes is auto or at least 1"),
         ({"kind": KIND, "events": 0}, "events"),
+        ({"kind": KIND, "output": "."}, "output is the name of a folder"),
+        ({"kind": KIND, "output": "../else"}, "output is the name of a folder"),
     ],
 )
 def test_a_wrong_section_is_refused(
