@@ -20,7 +20,7 @@ from lartpc_sparse.data.voxel_file import VoxelFileWriter
 from lartpc_sparse.schema import BadEventError, UserError
 from lartpc_sparse.simulate.base import EventSource, SourceConfig, Stream
 
-__all__ = ["Part", "PartPlan", "finished_parts", "write_part"]
+__all__ = ["Part", "PartPlan", "clear_unfinished", "finished_parts", "write_part"]
 
 _UNFINISHED = ".unfinished-"
 
