@@ -43,7 +43,7 @@ class Recorder:
         self.steps = array("d")
         self.segments: list[tuple[int, int]] = []
         self.neutral = False
-        self._tracks: list[tuple[Any, ...]] = []
+        self._tracks = array("d")
         self._seen: set[int] = set()
         self._resumed: list[tuple[int, float, float, float]] = []
         self._electromagnetic: set[int] = set()
@@ -54,7 +54,7 @@ class Recorder:
         """Forget the event before."""
         del self.steps[:]
         self.segments.clear()
-        self._tracks.clear()
+        del self._tracks[:]
         self._seen.clear()
         self._resumed.clear()
         self._electromagnetic.clear()
@@ -70,7 +70,7 @@ class Recorder:
             self._resumed.append((len(self.segments), position.x, position.y, position.z))
         else:
             self._seen.add(number)
-            self._tracks.append(self._describe(track, number, pdg, charge, mass))
+            self._tracks.extend(self._describe(track, number, pdg, charge, mass))
         self.segments.append((number, len(self.steps) // 4))
 
     def _describe(self, track: Any, number: int, pdg: int, charge: float, mass: float) -> tuple[float, ...]:
@@ -108,7 +108,7 @@ class Recorder:
             voxel_mm: edge of a voxel.
             interactions: vertex of every primary, in the order in which they were shot.
         """
-        table = np.array(self._tracks, dtype=np.float64).reshape(-1, _TRACK_COLUMNS)
+        table = np.frombuffer(self._tracks, dtype=np.float64).reshape(-1, _TRACK_COLUMNS).copy()
         number, parent = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
         order = np.argsort(number, kind="stable")  # Geant4 numbers a child after its parent, but follows it later
         table, number, parent = table[order], number[order], parent[order]
