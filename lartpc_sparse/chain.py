@@ -16,7 +16,7 @@ from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_training
+from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import file_identity, fingerprint, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
@@ -24,7 +24,7 @@ from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
 
-STEPS = ("train", "predict", "evaluate", "report")
+STEPS = ("simulate", "train", "predict", "evaluate", "report")
 
 
 def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = False) -> None:
@@ -56,7 +56,8 @@ def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = Fa
             _say(console, f"{step}: done before, inputs unchanged ({_output(step, folder)})")
             continue
         folder.mark(step, inputs, "running")
-        _run(step, config, folder, config_yaml, resume=same and before.get("status") == "running")
+        resume = same and before.get("status") == "running"
+        _run(step, config, folder, config_yaml, resume=resume, repeat=force)
         folder.mark(step, inputs, "done")
         _say(console, f"{step}: wrote {_output(step, folder)}")
     if folder.metrics.exists() and {"evaluate", "report"} & set(wanted):
@@ -78,6 +79,9 @@ def _set_up(console: Console, config: ChainConfig, folder: RunFolder, wanted: li
     Raises:
         UserError: a device, an engine or a precision that cannot be had.
     """
+    if wanted == ["simulate"]:
+        _say(console, f"run {config.run.name} in {folder.root}: simulate")
+        return
     device, threads, choice = choose_device(config.run), set_threads(config.run), choose_engine(config.run)
     precisions = {step: getattr(config, step).precision for step in wanted if step in ("train", "predict")}
     for step, precision in precisions.items():  # now, not after hours of training
@@ -118,6 +122,7 @@ def _wanted(config: ChainConfig, only: Sequence[str]) -> list[str]:
 
 def _output(step: str, folder: RunFolder) -> Path:
     return {
+        "simulate": folder.simulation_summary,
         "train": folder.training,
         "predict": folder.predictions,
         "evaluate": folder.metrics,
@@ -128,6 +133,11 @@ def _output(step: str, folder: RunFolder) -> Path:
 def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
     """Everything that the result of a step depends on, as JSON-ready values."""
     section = config.model_dump(mode="json")
+    if step == "simulate":
+        del section["simulate"]["processes"]
+        assert config.simulate is not None
+        files = [file_identity(Path(name)) for name in config.simulate.source.files()]
+        return {"seed": config.run.seed, "simulate": section["simulate"], "files": files}
     data = section["data"]
     if step == "train":
         del data["test"], data["workers"]
@@ -173,8 +183,9 @@ def _files(reader: ReaderConfig | None) -> list[Any]:
     return [] if reader is None else [file_identity(Path(name)) for name in reader.build().files]
 
 
-def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool) -> None:
+def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool, repeat: bool) -> None:
     actions: dict[str, Callable[[], object]] = {
+        "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=repeat),
         "train": lambda: run_training(config, folder, config_yaml, resume=resume),
         "predict": lambda: run_prediction(config, folder, config_yaml),
         "evaluate": lambda: run_evaluation(config, folder),

@@ -13,10 +13,11 @@ from lartpc_sparse.data.sampler import BatchConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.report import ReportConfig
 from lartpc_sparse.schema import Config
+from lartpc_sparse.simulate.config import SimulateConfig
 from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
 
-__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig"]
+__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig"]
 
 
 class RunConfig(Config):
@@ -24,7 +25,7 @@ class RunConfig(Config):
 
     name: str = Field("run", min_length=1, description="shown in the report")
     output_dir: Path = Field(Path("runs/run"), description="folder of everything the chain writes")
-    seed: int = Field(0, ge=0, description="of weights, order of events, augmentations and masks")
+    seed: int = Field(0, ge=0, description="of simulated events, weights, order of events, augmentations and masks")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
     engine: EngineName = Field("auto", description="sparse convolutions; auto: the fastest that runs on the device")
     threads: int | None = Field(None, ge=1, description="CPU threads; null: as many as the process may use")
@@ -45,15 +46,16 @@ class EvaluateConfig(Config):
     output: str = Field("metrics.json", min_length=1, description="file in output_dir")
 
 
-_STEP_SECTIONS = ("train", "predict", "evaluate", "report")
+_STEP_SECTIONS = ("simulate", "train", "predict", "evaluate", "report")
 
 
 class ChainConfig(Config):
     """A whole chain; a step whose section is absent is left out."""
 
     run: RunConfig = RunConfig()
-    data: DataConfig
-    model: ModelConfig
+    simulate: SimulateConfig | None = None
+    data: DataConfig = DataConfig()
+    model: ModelConfig | None = Field(None, description="needed by every step but simulate")
     train: TrainConfig | None = None
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
@@ -69,10 +71,17 @@ class ChainConfig(Config):
 
     @model_serializer(mode="wrap")
     def _without_absent_sections(self, handler: Callable[[ChainConfig], dict[str, Any]]) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if name not in _STEP_SECTIONS or value is not None}
+        absent = {name for name in (*_STEP_SECTIONS, "model") if getattr(self, name) is None}
+        if self.data == DataConfig():
+            absent.add("data")
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
     @model_validator(mode="after")
     def _sections_fit(self) -> ChainConfig:
+        learning = [name for name in _STEP_SECTIONS[1:] if getattr(self, name) is not None]
+        if self.model is None and (learning or self.simulate is None):
+            steps = f"the section {learning[0]}" if learning else "a chain without the section simulate"
+            raise ValueError(f"{steps} needs the section model")
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
         if self.predict is not None and self.data.test is None:

@@ -13,7 +13,7 @@ from lartpc_sparse.provenance import __version__
 __all__ = ["main"]
 
 _DESCRIPTION = """\
-Runs the steps of a chain: train, predict, evaluate, report. A step whose section is absent from the
+Runs the steps of a chain: simulate, train, predict, evaluate, report. A step whose section is absent from the
 file is left out; a finished step is not repeated unless its inputs changed."""
 
 _EXAMPLES = """\

@@ -160,6 +160,10 @@ class VoxelFileWriter:
     def __len__(self) -> int:
         return self._num_events
 
+    def set_attribute(self, name: str, value: str | int | float) -> None:
+        """Set an attribute of the file that is known only after its events."""
+        self._file.attrs[name] = value
+
     def write(self, event: Event) -> None:
         """Append one event.
 

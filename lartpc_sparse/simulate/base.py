@@ -65,3 +65,11 @@ class SourceConfig(PartConfig, ABC):
         Raises:
             UserError: a missing package or table, and what to install or set.
         """
+
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files that the source reads: the events are made again when one of them has changed.
+
+        Raises:
+            UserError: a file that cannot be used.
+        """
+        return ()

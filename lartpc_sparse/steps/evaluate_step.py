@@ -20,6 +20,7 @@ def run_evaluation(config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
     Raises:
         UserError: no predictions, or predictions without any truth.
     """
+    assert config.model is not None
     with PredictionFile(folder.predictions) as predictions:
         evaluators = {name: head.evaluator(name, predictions.classes) for name, head in config.model.heads.items()}
         skipped = voxels = with_truth = 0

@@ -38,8 +38,10 @@ def load_network(config: ChainConfig, folder: RunFolder) -> Network:
     Raises:
         UserError: no or a damaged checkpoint, or one of another model.
     """
+    assert config.model is not None
     checkpoint = read_checkpoint(folder.checkpoint)
     trained = ChainConfig.model_validate(yaml.safe_load(checkpoint[CHECKPOINT_KEY]["config"])).model
+    assert trained is not None  # no training without one
     different = _different_keys(trained, config.model)
     if different:
         raise UserError(
@@ -74,6 +76,7 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
     """
     assert config.predict is not None
     assert config.data.test is not None
+    assert config.model is not None
     device = choose_device(config.run)
     check_precision("predict", config.predict.precision, device)
     set_matmul_precision(device)

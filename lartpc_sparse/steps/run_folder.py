@@ -55,6 +55,16 @@ class RunFolder:
         return self.config.run.output_dir
 
     @property
+    def simulation(self) -> Path:
+        """The simulated events."""
+        return self.root / (self.config.simulate.output if self.config.simulate else "events")
+
+    @property
+    def simulation_summary(self) -> Path:
+        """What was simulated; there when all events are."""
+        return self.simulation / "simulation.json"
+
+    @property
     def training(self) -> Path:
         """Checkpoints and logs of the training."""
         return self.root / "training"

@@ -82,6 +82,7 @@ def set_threads(run: RunConfig) -> int:
 
 def training_transforms(config: ChainConfig, *, training: bool) -> list[Transform]:
     """All transforms of an event that the network learns or is validated on: data, targets of the heads, view."""
+    assert config.model is not None
     transforms = config.data.transform_list(training=training)
     transforms += [target for head in config.model.heads.values() if (target := head.targets()) is not None]
     view = masked_share(config.model)
@@ -105,6 +106,7 @@ def training_dataset(config: ChainConfig, reader: ReaderConfig, *, training: boo
     Raises:
         UserError: the reader's images have another number of axes than the model.
     """
+    assert config.model is not None
     source = reader.build()
     if len(source.image_size) != config.model.dim:
         raise UserError(

@@ -23,6 +23,7 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         UserError: see `fit`.
     """
     assert config.train is not None
+    assert config.model is not None
     assert config.data.train is not None
     if folder.training.exists() and not resume:
         aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")

@@ -64,6 +64,7 @@ def locate(loc: tuple[str | int, ...], root: Node, model: type[BaseModel], *, mi
     node, path, on_key = root, list[str](), False
     expected: tuple[Any, ...] = (model,)
     owner: tuple[Any, ...] = ()
+    around: tuple[Any, ...] = ()
     for index, part in enumerate(loc):
         chosen = _chosen(expected, part, node)
         child = node.child(part)
@@ -73,8 +74,10 @@ def locate(loc: tuple[str | int, ...], root: Node, model: type[BaseModel], *, mi
             on_key = True
         elif child is not None or (missing and index == len(loc) - 1):
             path.append(str(part))
-            owner, expected = expected, tuple(c for choice in expected for c in _member(choice, part))
-            node = child or node
+            owner, expected = (*expected, *around), tuple(c for choice in expected for c in _member(choice, part))
+            node, around = child or node, ()
+        elif members := tuple(c for choice in expected for c in _member(choice, part)):
+            around, expected = expected, members  # a short form: the keys of the field stand beside it
         else:
             expected = tuple(c for c in expected if getattr(c, "__name__", "") == part) or expected
     return Location(".".join(path), node, on_key, expected, owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 import yaml
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.run import main
 from lartpc_sparse.yaml_config import dump_config, load_config
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+TRAINING = [path for path in CONFIGS if not path.name.startswith("simulate_")]
+SIMULATING = [path for path in CONFIGS if path.name.startswith("simulate_")]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name)
 def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(path.read_text())
     for part, split in (("train", "train"), ("validation", "validation"), ("test", "test")):
@@ -29,6 +33,18 @@ def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path) -> None:
     chain.write_text(yaml.safe_dump(values, sort_keys=False))
     assert main([str(chain)]) == 0
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("path", SIMULATING, ids=lambda path: path.name)
+def test_a_simulating_config_runs(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    few = ["simulate.events=1", "simulate.processes=1"]
+    if yaml.safe_load(path.read_text())["simulate"]["kind"] == "geant4":
+        if importlib.util.find_spec("geant4_pybind") is None:
+            pytest.skip("the package geant4-pybind is not installed")
+        few.append(f"simulate.tables={request.getfixturevalue('shared_data') / 'g4data'}")
+    assert main([str(path), "--set", *few, f"run.output_dir={tmp_path}"]) == 0
+    for stream in {file.stem.rpartition("_")[0] for file in (tmp_path / "events").glob("*.h5")}:
+        assert len(VoxelsConfig(files=(str(tmp_path / "events" / f"{stream}_*.h5"),)).build()) == 1
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -15,6 +15,7 @@ from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.pipeline import ReaderField
 from lartpc_sparse.schema import OneOf, UserError
 from lartpc_sparse.simulate.base import SourceConfig, Stream
+from lartpc_sparse.simulate.geant4 import Geant4Config
 from lartpc_sparse.simulate.wire_planes.charge import ChargeConfig, electrons
 from lartpc_sparse.simulate.wire_planes.detector import DetectorField, PlaneConfig, detector_of
 from lartpc_sparse.simulate.wire_planes.drift import DriftConfig, diffusion_mm, distort, surviving
@@ -45,7 +46,7 @@ class WirePlanesConfig(SourceConfig):
 
     kind: Literal["wire_planes"] = "wire_planes"
     reader: ReaderField | None = Field(default=None, description="reads the 3D events; or else `generator`")
-    generator: Annotated[SourceConfig, OneOf()] | None = Field(
+    generator: Annotated[SourceConfig, OneOf(Geant4Config)] | None = Field(
         default=None, description="source that makes the 3D events; or else `reader`"
     )
     stream: str = Field(default="events", min_length=1, description="stream of `generator`")
@@ -74,6 +75,12 @@ class WirePlanesConfig(SourceConfig):
         if any(abs(a) >= limit for a, limit in zip(shift, limits, strict=True)):
             raise ValueError(f"distortion_mm {list(shift)} folds the detector; stay below {list(limits)}")
         return self
+
+    def files(self) -> tuple[str, ...]:
+        """See `SourceConfig.files`."""
+        if self.reader is not None:
+            return self.reader.build().files
+        return () if self.generator is None else self.generator.files()
 
     def build(self) -> WirePlanes:
         """Open the reader, or build the other source.
