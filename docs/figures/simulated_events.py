@@ -8,17 +8,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lartpc_sparse.data.class_colours import class_colours
+from lartpc_sparse.data.classes import SIX
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import VoxelsConfig
 
-COLOURS = {
-    "HIP": "#d62728",
-    "MIP": "#1f77b4",
-    "shower": "#2ca02c",
-    "delta": "#ff7f0e",
-    "Michel": "#9467bd",
-    "low_energy": "#aaaaaa",
-}
+COLOURS = dict(zip(SIX, class_colours(SIX), strict=True))
 
 
 def main() -> None:
