@@ -104,7 +104,13 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         folder.predictions,
         image_size=reader.image_size,
         classes=reader.classes,
-        attributes={"run": config.run.name, "checkpoint": str(folder.checkpoint)},
+        attributes={
+            "run": config.run.name,
+            "checkpoint": str(folder.checkpoint),
+            "device": device,
+            "engine": choose_engine(config.run).engine.name,
+            "precision": config.predict.precision,
+        },
         config_yaml=config_yaml,
     )
     with writer, track("predict", total=len(reader), unit="events", rate="voxels") as bar:

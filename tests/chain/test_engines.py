@@ -47,6 +47,9 @@ def test_predictions_of_two_engines_agree(small_chain: Arguments, tmp_path: Path
     assert main(arguments) == 0
     labels, probabilities = _semantic(tmp_path / "run" / "auto.h5")
     labels_of_torch, probabilities_of_torch = _semantic(tmp_path / "run" / "predictions.h5")
+    with PredictionFile(tmp_path / "run" / "predictions.h5") as predictions:
+        said = {name: predictions.attributes[name] for name in ("engine", "device", "precision")}
+    assert said == {"engine": "torch", "device": "cpu", "precision": "32"}
     np.testing.assert_allclose(probabilities, probabilities_of_torch, atol=1e-5)
     assert np.mean(labels == labels_of_torch) >= 0.999  # a tie may go either way
 
