@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from pydantic import Field
@@ -40,3 +41,7 @@ class LarcvConfig(FileReaderConfig):
         default="error", description="what to do with a voxel that the class product lacks"
     )
     projection: int = Field(default=0, ge=0, description="2D images: which plane (projection id)")
+
+    def counted_by(self) -> str:
+        """Kind of reader and the options that numbers of events and voxels depend on, besides the products."""
+        return json.dumps(self.model_dump(mode="json", include={"kind", "projection", "threshold"}))
