@@ -20,7 +20,9 @@ class LarcvConfig(FileReaderConfig):
     """What the readers of larcv files have in common."""
 
     image: Image = Field(
-        default="sparse3d", description="kind of product that holds the charge; cluster3d: the union of its voxel sets"
+        default="auto",
+        description="kind of product that holds the charge; cluster3d: the union of its voxel sets; auto: sparse3d if "
+        "the file holds one, else the only kind that it holds",
     )
     energy: str = Field(default="auto", description=f"product of the charge, {_PRODUCT}")
     semantic: str | None = Field(default="auto", description=f"product of the classes, {_PRODUCT}, if any; null: none")
