@@ -13,11 +13,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import uproot
+from larcv_files import image2d_tree, made_event, write_larcv3, write_root, write_trees
 from made_events import random_event
 from pilarnet_files import empty_event, raw_event, write_pilarnet
 from test_readers_voxels import write
 
-from lartpc_sparse.data.readers import PilarnetConfig, ReaderConfig, VoxelsConfig
+from lartpc_sparse.data.larcv_file import LarcvFileWriter
+from lartpc_sparse.data.readers import LarcvHdf5Config, LarcvRootConfig, PilarnetConfig, ReaderConfig, VoxelsConfig
 from lartpc_sparse.data.readers import file_counter as counter_module
 from lartpc_sparse.data.readers.count_cache import CountCache, FileCount, cache_folder
 from lartpc_sparse.data.readers.file_counter import FileCounter
@@ -32,7 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of the HDF5 files that are opened."""
+    """Paths of the HDF5 and ROOT files that are opened."""
     paths: list[str] = []
     original = h5py.File
 
@@ -41,6 +44,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return original(path, *args, **kwargs)
 
     monkeypatch.setattr(h5py, "File", note)
+    original_root = uproot.open
+
+    def note_root(path: str, *args: object, **kwargs: object) -> object:
+        paths.append(path)
+        return original_root(path, *args, **kwargs)
+
+    monkeypatch.setattr(uproot, "open", note_root)
     return paths
 
 
@@ -66,7 +76,50 @@ def pilarnet(folder: Path, *, compressed: bool = False) -> ReaderConfig:
     return PilarnetConfig(files=(f"{folder}/*.h5",))
 
 
-MAKERS = [voxels, pilarnet, partial(pilarnet, compressed=True)]
+def larcv3(folder: Path) -> ReaderConfig:
+    for number in range(3):
+        write_larcv3(folder / f"{number}.h5", [made_event(10 * number + i) for i in range(3)])
+    return LarcvHdf5Config(files=(f"{folder}/*.h5",))
+
+
+def larcv3_clusters(folder: Path) -> ReaderConfig:
+    larcv3(folder)
+    return LarcvHdf5Config(files=(f"{folder}/*.h5",), image="cluster3d", semantic=None)
+
+
+def larcv3_own(folder: Path) -> ReaderConfig:
+    classes = ("track", "shower", "delta")
+    for number in range(3):
+        with LarcvFileWriter(folder / f"{number}.h5", image_size=(16, 16, 16), classes=classes) as writer:
+            for i in range(3):
+                writer.write(random_event(10 * number + i, i))
+    return LarcvHdf5Config(files=(f"{folder}/*.h5",))
+
+
+def larcv2(folder: Path) -> ReaderConfig:
+    for number in range(3):
+        write_root(folder / f"{number}.h5", [made_event(10 * number + i) for i in range(3)])
+    return LarcvRootConfig(files=(f"{folder}/*.h5",))
+
+
+def larcv2_images(folder: Path) -> ReaderConfig:
+    rng = np.random.default_rng(1)
+    for number in range(3):
+        images = [[rng.uniform(-1, 1, (6, 4))] for _ in range(3)]
+        write_trees(folder / f"{number}.h5", {"image2d_data_tree": image2d_tree(images)})
+    return LarcvRootConfig(files=(f"{folder}/*.h5",), image="image2d")
+
+
+MAKERS = [
+    voxels,
+    pilarnet,
+    partial(pilarnet, compressed=True),
+    larcv3,
+    larcv3_clusters,
+    larcv3_own,
+    larcv2,
+    larcv2_images,
+]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -97,6 +150,49 @@ def test_a_changed_file_is_counted_again(
     counts = config.build().num_voxels()
     assert set(opened) == {str(tmp_path / "1.h5")}
     assert counts[3:6].tolist() == counts[:3].tolist()
+
+
+@pytest.mark.parametrize("make", [larcv3, larcv2, larcv2_images])
+def test_a_part_of_larcv_files_is_counted_once(
+    tmp_path: Path, opened: list[str], make: Callable[[Path], ReaderConfig]
+) -> None:
+    config = make(tmp_path)
+    counts = config.build().num_voxels()
+    part = config.model_copy(update={"select": (2, 7)})
+    np.testing.assert_array_equal(part.build().num_voxels(), counts[2:7])
+    opened.clear()
+    again = part.build()
+    np.testing.assert_array_equal(again.num_voxels(), counts[2:7])
+    assert opened == []
+    assert [len(again.read(index)) for index in range(5)] == counts[2:7].tolist()
+
+
+def test_options_of_larcv_images_are_counted_apart(tmp_path: Path) -> None:
+    config = larcv2_images(tmp_path)
+    all_pixels = config.build().num_voxels()
+    bright = config.model_copy(update={"threshold": 0.5}).build()
+    assert (bright.num_voxels() < all_pixels).all()
+    assert [len(bright.read(index)) for index in range(9)] == bright.num_voxels().tolist()
+    clusters = larcv3(tmp_path)
+    by_clusters = clusters.model_copy(update={"image": "cluster3d", "semantic": None}).build()
+    assert (by_clusters.num_voxels() != clusters.build().num_voxels()).any()
+    assert [len(by_clusters.read(index)) for index in range(9)] == by_clusters.num_voxels().tolist()
+
+
+@pytest.mark.parametrize("make", [larcv3, larcv3_own, larcv2])
+def test_many_larcv_files_are_counted_by_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], ReaderConfig]
+) -> None:
+    monkeypatch.setattr(counter_module, "MIN_PARALLEL", 2)
+    reader = make(tmp_path).build()
+    assert [len(reader.read(index)) for index in range(9)] == reader.num_voxels().tolist()
+
+
+def test_a_larcv_file_that_shrank_is_named(tmp_path: Path) -> None:
+    reader = larcv3(tmp_path).build()
+    write_larcv3(tmp_path / "1.h5", [made_event(3)])
+    with pytest.raises(UserError, match=r"1\.h5 has changed since the reader was made"):
+        reader.read(5)
 
 
 def test_the_files_of_a_window_are_enough(tmp_path: Path, opened: list[str]) -> None:

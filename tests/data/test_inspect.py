@@ -131,3 +131,19 @@ def test_bad_words_are_explained(
 ) -> None:
     assert main([str(file), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "events", "voxels"),
+    [
+        ("larcv2_image2d_electron.root", "larcv_root", 10, 4714),
+        ("larcv2_sparse3d_cluster3d_particle.root", "larcv_root", 5, 6400),
+        ("larcv3_sparse3d.h5", "larcv_hdf5", 4, 163),
+        ("larcv3_cluster3d.h5", "larcv_hdf5", 4, 800),
+    ],
+)
+def test_samples_of_larcv_need_no_option(
+    shared_data: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str, events: int, voxels: int
+) -> None:
+    (found,) = figures(capsys, shared_data / "formats" / name)
+    assert (found["kind"], found["events"], found["voxels"]) == (kind, events, voxels)

@@ -78,6 +78,8 @@ def test_flat_to_larcv3_to_flat_is_equal_bit_for_bit(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", events, voxel_size_mm=3.0, origin="sample")
     back = config(path).build()
     assert [len(back), back.classes, back.image_size] == [len(source), source.classes, source.image_size]
+    assert back.voxel_size_mm == 3.0  # type: ignore[attr-defined]
+    assert config(write(tmp_path / "c.h5", events[:1])).build().voxel_size_mm is None  # type: ignore[attr-defined]
     flat = tmp_path / "b.h5"
     with VoxelFileWriter(flat, image_size=back.image_size, classes=back.classes) as writer:
         for index, event in enumerate(events):

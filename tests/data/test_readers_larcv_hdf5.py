@@ -54,8 +54,9 @@ def test_samples_written_by_larcv3(shared_data: Path) -> None:
 
     path = shared_data / "formats" / "larcv3_cluster3d.h5"
     with pytest.raises(UserError, match="holds no sparse3d product for `energy`; the file holds cluster3d_test"):
-        config(path).build()
-    reader = config(path, image="cluster3d").build()
+        config(path, image="sparse3d").build()
+    reader = config(path).build()
+    assert reader.products.energy == "cluster3d_test"  # type: ignore[attr-defined]
     events = [reader.read(index) for index in range(4)]
     with h5py.File(path, locking=False) as file:
         voxels, sets = (file[f"Data/cluster3d_test_group/{name}"][:] for name in ("voxels", "cluster_extents"))

@@ -23,6 +23,7 @@ from reader_contract import ReaderContract
 
 from lartpc_sparse.data.classes import FIVE, LARCV_SHAPES
 from lartpc_sparse.data.readers import LarcvRootConfig
+from lartpc_sparse.data.readers.larcv_products import choose_products
 from lartpc_sparse.data.readers.larcv_root_file import RootFile
 from lartpc_sparse.data.readers.root_basket import BasketCache
 from lartpc_sparse.schema import BadEventError, UserError
@@ -83,8 +84,9 @@ def test_sample_image2d_of_2018(shared_data: Path) -> None:
     with uproot.open(path) as file:
         images = file["image2d_data_tree/image2d_data_branch/_image_v/_image_v._img"].array(library="np")
     for plane in range(3):
-        reader = config(path, image="image2d", projection=plane).build()
+        reader = config(path, projection=plane).build()  # the only kind of image in the file
         assert (len(reader), reader.image_size, reader.classes) == (10, (256, 256), ())
+        assert reader.num_voxels().tolist() == [int((np.array(i[plane].tolist()) > 0).sum()) for i in images]
         for index in (0, 4, 9):
             event = reader.read(index)
             pixels = np.array(images[index][plane].tolist()).reshape(256, 256)  # column, row
@@ -169,6 +171,45 @@ def test_products_are_named_or_the_only_one(tmp_path: Path) -> None:
         config(path, energy="one", clusters="a").build()
     with pytest.raises(UserError, match=rf"holds no image2d product for `energy`; {listed}"):
         config(path, image="image2d").build()
+
+
+def test_the_only_kind_of_image_is_taken(tmp_path: Path) -> None:
+    made = [made_event(i) for i in range(2)]
+    rng = np.random.default_rng(3)
+    images = [[rng.uniform(0, 1, (6, 4))] for _ in range(2)]
+    trees = {
+        "image2d_wire_tree": image2d_tree(images),
+        "sparse2d_wire_tree": sparse2d_tree(images, ids=(0,)),
+        "cluster3d_mc_tree": cluster3d_tree(made),
+        "sparse3d_mc_tree": sparse3d_tree(made, [event.values for event in made]),
+        "sparse3d_mc_label_tree": sparse3d_tree(made, [event.semantic for event in made]),
+    }
+
+    def chosen(*kinds: str, **options: Any) -> str:
+        path = tmp_path / f"{'_'.join(kinds)}.root"
+        held = {name: tree for name, tree in trees.items() if name.removesuffix("_tree") in kinds}
+        reader = config(write_trees(path, held), **options).build()
+        assert [len(reader.read(index)) for index in range(2)] == reader.num_voxels().tolist()
+        return reader.products.energy
+
+    assert chosen("image2d_wire") == "image2d_wire"
+    assert chosen("sparse2d_wire") == "sparse2d_wire"
+    assert chosen("cluster3d_mc") == "cluster3d_mc"
+    everything = ("image2d_wire", "sparse2d_wire", "cluster3d_mc", "sparse3d_mc", "sparse3d_mc_label")
+    assert chosen(*everything) == "sparse3d_mc"
+    assert chosen(*everything, energy="sparse2d_wire") == "sparse2d_wire"
+    with pytest.raises(UserError, match=r"images of 2 kinds; set `image` to sparse2d or image2d\. In all the file ho"):
+        chosen("image2d_wire", "sparse2d_wire")
+    assert choose(("cluster3d_mc", "sparse3d_mc_label")) == ("cluster3d_mc", "sparse3d_mc_label")
+    with pytest.raises(UserError, match=r"no product for `energy` .*the file holds particle_mc"):
+        choose(("particle_mc",))
+
+
+def choose(available: tuple[str, ...]) -> tuple[str, str | None]:
+    found = choose_products(
+        available, "a.root", "auto", energy="auto", semantic="auto", clusters="auto", particles="auto"
+    )
+    return found.energy, found.semantic
 
 
 def test_a_later_file_without_a_product_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from pydantic import Field
@@ -19,7 +20,9 @@ class LarcvConfig(FileReaderConfig):
     """What the readers of larcv files have in common."""
 
     image: Image = Field(
-        default="sparse3d", description="kind of product that holds the charge; cluster3d: the union of its voxel sets"
+        default="auto",
+        description="kind of product that holds the charge; cluster3d: the union of its voxel sets; auto: sparse3d if "
+        "the file holds one, else the only kind that it holds",
     )
     energy: str = Field(default="auto", description=f"product of the charge, {_PRODUCT}")
     semantic: str | None = Field(default="auto", description=f"product of the classes, {_PRODUCT}, if any; null: none")
@@ -40,3 +43,7 @@ class LarcvConfig(FileReaderConfig):
         default="error", description="what to do with a voxel that the class product lacks"
     )
     projection: int = Field(default=0, ge=0, description="2D images: which plane (projection id)")
+
+    def counted_by(self) -> str:
+        """Kind of reader and the options that numbers of events and voxels depend on, besides the products."""
+        return json.dumps(self.model_dump(mode="json", include={"kind", "projection", "threshold"}))

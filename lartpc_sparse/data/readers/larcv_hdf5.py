@@ -33,8 +33,10 @@ class LarcvHdf5Config(LarcvConfig):
     """larcv3 files (HDF5), read without larcv."""
 
     kind: Literal["larcv_hdf5"] = "larcv_hdf5"
-    image: Literal["sparse3d", "sparse2d", "cluster3d"] = Field(
-        default="sparse3d", description="kind of product that holds the charge; cluster3d: the union of its voxel sets"
+    image: Literal["auto", "sparse3d", "sparse2d", "cluster3d"] = Field(
+        default="auto",
+        description="kind of product that holds the charge; cluster3d: the union of its voxel sets; auto: sparse3d if "
+        "the file holds one, else the only kind that it holds",
     )
     layout: Literal["auto", "larcv", "lartpc_sparse"] = Field(
         default="auto",

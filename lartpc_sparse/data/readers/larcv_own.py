@@ -14,6 +14,8 @@ from jaxtyping import Int64, Shaped
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.larcv_tables import ENERGY, FORMAT, FORMAT_VERSION, OWN_GROUP, column_product
 from lartpc_sparse.data.readers.base import check_energy, check_semantic
+from lartpc_sparse.data.readers.count_cache import FileCount
+from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import EventIndex, OpenFiles, damage_named, open_hdf5
 from lartpc_sparse.data.readers.larcv_hdf5_file import Hdf5File, read_rows
 from lartpc_sparse.data.readers.larcv_raw import Voxels
@@ -29,8 +31,8 @@ def has_own_group(path: str) -> bool:
     Raises:
         UserError: the file cannot be opened.
     """
-    with open_hdf5(path) as file, damage_named(path, f"the group {OWN_GROUP}"):
-        return OWN_GROUP in file and file[OWN_GROUP].attrs.get("format") == FORMAT
+    with FileCounter([path], _visit_layout, "larcv layout 1") as counter:  # the answer is kept for the next start
+        return bool(json.loads(counter.count(path).facts))
 
 
 class _OwnFile:
@@ -50,6 +52,8 @@ class _OwnFile:
             self.classes = tuple(str(name) for name in json.loads(group.attrs["classes"]))
             self.labels = {str(name): np.dtype(kind) for name, kind in json.loads(group.attrs["labels"]).items()}
             self.image_size = tuple(int(size) for size in group.attrs["image_size"])
+            size = float(group.attrs.get("voxel_size_mm", np.nan))
+            self.voxel_size_mm = size if np.isfinite(size) else None
             dim = len(self.image_size)
             self.energy = f"sparse{dim}d_{ENERGY}"
             self.columns = {name: column_product(name, dim) for name in self.labels}
@@ -82,6 +86,9 @@ class LarcvOwnReader:
         select: use the events start..stop-1.
         limit: use the first n of them.
 
+    Attributes:
+        voxel_size_mm: edge of a voxel, as the first file has it; None: not known.
+
     Raises:
         UserError: a file that is missing, damaged or of another format, or files whose classes or image sizes differ.
     """
@@ -89,23 +96,27 @@ class LarcvOwnReader:
     def __init__(
         self, files: tuple[str, ...], *, select: tuple[int, int] | None = None, limit: int | None = None
     ) -> None:
-        self._files = OpenFiles(_OwnFile)
         self._first = files[0]
         self._header: tuple[tuple[str, ...], tuple[int, ...]] | None = None
-        self._index = EventIndex.build(files, self._count, select, limit)
-        self._num_voxels: np.ndarray | None = None
-        self._files.close()  # nothing stays open that a forked worker could inherit
+        with FileCounter(files, _visit, "lartpc_sparse larcv 1") as counter:
+            self._index = EventIndex.build(files, lambda path: self._checked(path, counter.count(path)), select, limit)
+        self.voxel_size_mm: float | None = json.loads(counter.count(self._first).facts)["voxel_size_mm"]
+        counts = {path: counter.count(path).num_voxels for path in self._index.files}
+        spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
+        self._num_voxels = joined_voxels(spans)
+        self._files = OpenFiles(_OwnFile)
 
-    def _count(self, path: str) -> int:
-        file = self._files.get(path)
-        header = file.classes, file.image_size
+    def _checked(self, path: str, count: FileCount) -> int:
+        """Number of events of a file that goes together with the first one."""
+        facts = json.loads(count.facts)
+        header = tuple(facts["classes"]), tuple(facts["image_size"])
         self._header = self._header or header
         if header != self._header:
             raise UserError(
-                f"{path} has classes {file.classes} and image size {file.image_size}, but {self._first} has "
+                f"{path} has classes {header[0]} and image size {header[1]}, but {self._first} has "
                 f"{self.classes} and {self.image_size}; read them separately"
             )
-        return file.num_events
+        return count.num_events
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -139,12 +150,6 @@ class LarcvOwnReader:
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event."""
-        if self._num_voxels is None:
-            spans = []
-            for path, first, last in self._index.spans():
-                file = self._files.get(path)
-                spans.append(file.larcv.num_voxels(file.energy, first, last))
-            self._num_voxels = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
         return self._num_voxels
 
     def read(self, index: int) -> Event:
@@ -178,6 +183,22 @@ class LarcvOwnReader:
             labels=labels,
             particles=_particles(file, key),
         )
+
+
+def _visit(path: str) -> FileCount:
+    file = _OwnFile(path)
+    try:
+        facts = {"classes": file.classes, "image_size": file.image_size, "voxel_size_mm": file.voxel_size_mm}
+        counts = file.larcv.num_voxels(file.energy, 0, file.num_events)
+        return FileCount(file.num_events, counts, json.dumps(facts))
+    finally:
+        file.close()
+
+
+def _visit_layout(path: str) -> FileCount:
+    with open_hdf5(path) as file, damage_named(path, f"the group {OWN_GROUP}"):
+        own = OWN_GROUP in file and file[OWN_GROUP].attrs.get("format") == FORMAT
+    return FileCount(0, None, json.dumps(bool(own)))
 
 
 def _label(file: _OwnFile, name: str, energy: Voxels, key: EventKey) -> Shaped[np.ndarray, " N"]:

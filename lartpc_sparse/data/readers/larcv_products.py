@@ -12,11 +12,12 @@ from lartpc_sparse.schema import UserError
 
 __all__ = ["PRODUCT_KINDS", "Image", "Products", "choose_products"]
 
-Image = Literal["sparse3d", "sparse2d", "image2d", "cluster3d"]
+Image = Literal["auto", "sparse3d", "sparse2d", "image2d", "cluster3d"]
 """The kind of product that holds the charge; cluster3d: the union of its voxel sets."""
 
 PRODUCT_KINDS = ("sparse3d", "sparse2d", "image2d", "cluster3d", "cluster2d", "particle")
 
+_IMAGES: tuple[Image, ...] = ("sparse3d", "sparse2d", "image2d", "cluster3d")
 _CLUSTERS = {"sparse3d": "cluster3d", "sparse2d": "cluster2d", "image2d": None, "cluster3d": "cluster3d"}
 _SEMANTIC = re.compile(r"semantic|fivetypes|segment|ssnet|label|shape|class")
 _AUXILIARY = re.compile(r"index|leakage|chi2|hits?_|occupancy|ghost|particle_|cluster_")
@@ -52,12 +53,15 @@ def choose_products(
 
     A product is named with or without its kind (`sparse3d_data` or `data`). `auto` is the only product of the kind
     that fits: for the charge one whose name does not tell of classes or of something else, for the classes one whose
-    name does (`fivetypes`, `semantics`, `segment`, ...).
+    name does (`fivetypes`, `semantics`, `segment`, ...). The `image` auto is sparse3d if the file holds one, else the
+    only kind of image that it holds; `energy` named with its kind says it.
 
     Raises:
         UserError: a named product that the file does not have; nothing or more than one thing fits `auto`. The
             message lists what the file holds.
     """
+    if image == "auto":
+        image = _image_of(available, path, energy)
     class_kind = "sparse3d" if image == "cluster3d" else image
     classes = [name for name in _of_kind(available, class_kind) if _SEMANTIC.search(name.removeprefix(class_kind))]
     charge = [name for name in _of_kind(available, image) if name not in classes]
@@ -75,6 +79,32 @@ def choose_products(
         semantic=found.choose("semantic", class_kind, semantic, [name for name in classes if name != chosen]),
         clusters=None if cluster_kind is None else found.choose("clusters", cluster_kind, clusters, fitting),
         particles=found.choose("particles", "particle", particles),
+    )
+
+
+def _image_of(available: Collection[str], path: str, energy: str) -> Image:
+    """The kind of image of the charge: sparse3d if there is one, else the only kind.
+
+    A product of classes is no image of its own, unless there is nothing else.
+    """
+    for kind in _IMAGES:
+        if energy.startswith(kind + "_"):
+            return kind
+    held = [kind for kind in _IMAGES if _of_kind(available, kind)]
+    charged = [
+        kind
+        for kind in held
+        if any(not _SEMANTIC.search(name.removeprefix(kind)) for name in _of_kind(available, kind))
+    ] or held
+    if "sparse3d" in charged:
+        return "sparse3d"
+    if len(charged) == 1:
+        return charged[0]
+    holds = _Chooser(available, path).holds
+    if not charged:
+        raise UserError(f"{path} holds no product for `energy` ({', '.join(_IMAGES)}); {holds}")
+    raise UserError(
+        f"{path} holds images of {len(charged)} kinds; set `image` to {' or '.join(charged)}. In all {holds}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped, UInt64
@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int32, Int64, Shaped, UInt64
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.schema import BadEventError
 
-__all__ = ["Grid", "RawEvent", "VoxelSets", "Voxels"]
+__all__ = ["Grid", "LarcvFile", "RawEvent", "VoxelSets", "Voxels"]
 
 LARGEST_AXIS = 2**31 - 1
 _LARGEST_GRID = 2**62
@@ -103,3 +103,41 @@ class RawEvent:
     semantic: Voxels | None = None
     clusters: VoxelSets | None = None
     particles: Mapping[str, Shaped[np.ndarray, " P"]] | None = field(default=None)
+
+
+@runtime_checkable
+class LarcvFile(Protocol):
+    """One open file; every method names file, event and product in its errors."""
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Names with their kind: `sparse3d_data`."""
+        ...
+
+    def num_events(self, product: str) -> int:
+        """Entries of a product."""
+        ...
+
+    def voxels(self, product: str, key: EventKey, *, everywhere: bool = False) -> Voxels:
+        """Voxels of any kind of image; everywhere: all pixels of a dense image, whatever their value."""
+        ...
+
+    def clusters(self, product: str, key: EventKey) -> VoxelSets:
+        """A `cluster3d` or `cluster2d`."""
+        ...
+
+    def particles(self, product: str, key: EventKey) -> dict[str, np.ndarray]:
+        """Columns of numbers of a `particle` product."""
+        ...
+
+    def event_id(self, product: str, key: EventKey) -> tuple[int, int, int]:
+        """Run, subrun and event."""
+        ...
+
+    def num_voxels(self, product: str, first: int, last: int) -> Int64[np.ndarray, " n"]:
+        """Voxels of the entries first..last-1."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...

@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
 
 from lartpc_sparse.data.classes import FIVE, LARCV_SHAPES, split_names
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.readers.count_cache import FileCount
 from lartpc_sparse.data.readers.files import EventIndex, OpenFiles
 from lartpc_sparse.data.readers.larcv_config import LarcvConfig
+from lartpc_sparse.data.readers.larcv_counts import LarcvCounts
 from lartpc_sparse.data.readers.larcv_products import Products, choose_products
-from lartpc_sparse.data.readers.larcv_raw import RawEvent, Voxels, VoxelSets
+from lartpc_sparse.data.readers.larcv_raw import LarcvFile, RawEvent
 from lartpc_sparse.data.readers.larcv_truth import LarcvClasses, build_event
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["LarcvFile", "LarcvReader"]
-
-
-@runtime_checkable
-class LarcvFile(Protocol):
-    """One open file; every method names file, event and product in its errors."""
-
-    @property
-    def products(self) -> tuple[str, ...]:
-        """Names with their kind: `sparse3d_data`."""
-        ...
-
-    def num_events(self, product: str) -> int:
-        """Entries of a product."""
-        ...
-
-    def voxels(self, product: str, key: EventKey, *, everywhere: bool = False) -> Voxels:
-        """Voxels of any kind of image; everywhere: all pixels of a dense image, whatever their value."""
-        ...
-
-    def clusters(self, product: str, key: EventKey) -> VoxelSets:
-        """A `cluster3d` or `cluster2d`."""
-        ...
-
-    def particles(self, product: str, key: EventKey) -> dict[str, np.ndarray]:
-        """Columns of numbers of a `particle` product."""
-        ...
-
-    def event_id(self, product: str, key: EventKey) -> tuple[int, int, int]:
-        """Run, subrun and event."""
-        ...
-
-    def num_voxels(self, product: str, first: int, last: int) -> Int64[np.ndarray, " n"]:
-        """Voxels of the entries first..last-1."""
-        ...
-
-    def close(self) -> None:
-        """Close the file."""
-        ...
+__all__ = ["LarcvReader"]
 
 
 class LarcvReader:
     """Events of larcv files.
 
     Products and classes are chosen by the first file; the others must have the same products. Image size: that of
-    the first event that has one; events of another size are refused.
+    the first event that has one; events of another size are refused. Construction opens the files that have changed
+    since they were last counted, and none after the last event wanted; see `FileCounter`.
 
     Args:
         files: paths, in order.
@@ -76,25 +41,27 @@ class LarcvReader:
     def __init__(self, files: tuple[str, ...], open_file: Callable[[str], LarcvFile], config: LarcvConfig) -> None:
         self._config = config
         self._files = OpenFiles(open_file)
-        self._products: Products | None = None
+        self._counts = LarcvCounts(open_file, config.counted_by())
         self._compared: set[str] = set()
-        self._index = EventIndex.build(files, self._count, config.select, config.limit)
+        self._products = self._choose_products(files[0])
+        with self._counts.events(files, self._products.energy, self._products.names) as counter:
+            self._index = EventIndex.build(
+                files, lambda path: self._checked(path, counter.count(path)), config.select, config.limit
+            )
         self._image_size = self._first_image_size()
         self._classes = self._choose_classes()
         self._num_voxels: np.ndarray | None = None
-        self._files.close()  # nothing stays open that a forked worker could inherit
 
-    def _count(self, path: str) -> int:
-        file = self._files.get(path)
-        wanted, config = self.products_of(file, path), self._config
-        self._products = self._products or wanted
-        missing = [name for name in self._products.names if name not in file.products]
+    def _checked(self, path: str, count: FileCount) -> int:
+        """Number of events of a file that has the products of the first one."""
+        available = json.loads(count.facts)
+        missing = [name for name in self._products.names if name not in available]
         if missing:
             raise UserError(
-                f"{path} has no {', '.join(missing)}, unlike the first file; it holds {', '.join(file.products)}. "
-                f"Read it separately, or give `{config.kind}` the names of products that all files have"
+                f"{path} has no {', '.join(missing)}, unlike the first file; it holds {', '.join(available)}. "
+                f"Read it separately, or give `{self._config.kind}` the names of products that all files have"
             )
-        return file.num_events(self._products.energy)
+        return count.num_events
 
     def _file(self, path: str) -> LarcvFile:
         """The open file; its products are compared at their first use, since opening them takes time."""
@@ -110,13 +77,10 @@ class LarcvReader:
         self._compared.add(path)
         return file
 
-    def products_of(self, file: LarcvFile, path: str) -> Products:
-        """The products to read: those of the first file once it is known."""
-        if self._products is not None:
-            return self._products
+    def _choose_products(self, path: str) -> Products:
         config = self._config
         return choose_products(
-            file.products,
+            self._counts.products(path),
             path,
             config.image,
             energy=config.energy,
@@ -126,19 +90,14 @@ class LarcvReader:
         )
 
     def _first_image_size(self) -> tuple[int, ...]:
-        for index in range(len(self._index)):
-            key = self._index.key(index)
-            try:
-                grid = self._files.get(key.file).voxels(self.products.energy, key).grid
-            except BadEventError:
-                continue  # it is refused when it is read
-            if grid.is_valid:
-                return grid.image_size
-        raise UserError(
-            f"{self._index.files[0]}{' and the files after it' if len(self._index.files) > 1 else ''}: no event of "
-            f"{self.products.energy} can be read and has an image size, so the files hold nothing to read; correct "
-            "`files`"
-        )
+        size = self._counts.image_size(self._index, self._products.energy)
+        if size is None:
+            raise UserError(
+                f"{self._index.files[0]}{' and the files after it' if len(self._index.files) > 1 else ''}: no event "
+                f"of {self._products.energy} can be read and has an image size, so the files hold nothing to read; "
+                "correct `files`"
+            )
+        return size
 
     def _choose_classes(self) -> LarcvClasses:
         products, scheme = self.products, self._config.classes
@@ -166,7 +125,6 @@ class LarcvReader:
     @property
     def products(self) -> Products:
         """The products that are read."""
-        assert self._products is not None  # the constructor has counted at least one file
         return self._products
 
     @property
@@ -199,9 +157,7 @@ class LarcvReader:
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event: from the stored lengths; of dense images, from all their pixels."""
         if self._num_voxels is None:
-            energy = self.products.energy
-            spans = [self._files.get(path).num_voxels(energy, first, last) for path, first, last in self._index.spans()]
-            self._num_voxels = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+            self._num_voxels = self._counts.num_voxels(self._index, self.products.energy)
         return self._num_voxels
 
     def read(self, index: int) -> Event:
@@ -213,6 +169,8 @@ class LarcvReader:
         """
         key = self._index.key(index)
         file, products = self._file(key.file), self.products
+        if key.entry >= file.num_events(products.energy):
+            raise UserError(f"{key.file} has changed since the reader was made: it has fewer events")
         self._check_same_event(file, key)
         raw = RawEvent(
             energy=file.voxels(products.energy, key),
