@@ -1,4 +1,4 @@
-"""Rows of a data set that is not compressed, read past the HDF5 library: a quarter of its time for a short read."""
+"""Rows of a data set that is not compressed, read past the HDF5 library, which saves its work for each read."""
 
 from __future__ import annotations
 
