@@ -1,7 +1,8 @@
 """`python -m benchmarks.data_reading`: events per second read at random by one process, beside plain h5py.
 
-Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format and uncompressed, and
-reads them in random order. `--reads` other than 0 then watches the memory of the process over that many reads.
+Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format with both of its
+compressions and as plain uncompressed HDF5, and reads them in random order. `--reads` other than 0 then watches
+the memory of the process over that many reads.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from benchmarks.machine import measure_load, processor_name
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers import SampleConfig, VoxelsConfig
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
@@ -23,21 +25,25 @@ from lartpc_sparse.data.voxel_file import VoxelFileWriter
 COLUMNS = ("coords", "energy", "labels/semantic", "labels/instance")
 
 
-def make_files(folder: Path, events: int, voxels: int) -> tuple[Path, Path]:
+def make_files(folder: Path, events: int, voxels: int) -> tuple[Path, Path, Path]:
     """Events joined from those of the sample; the same columns uncompressed, as a yardstick."""
     reader = SampleConfig(split="train").build()
     sample = [reader.read(index) for index in range(len(reader))]
-    rng, flat, plain = np.random.default_rng(0), folder / "flat.h5", folder / "plain.h5"
-    with VoxelFileWriter(flat, image_size=reader.image_size, classes=reader.classes) as writer:
+    rng = np.random.default_rng(0)
+    flat, fast, plain = (folder / f"{name}.h5" for name in ("flat", "fast", "plain"))
+    layout = {"image_size": reader.image_size, "classes": reader.classes}
+    with VoxelFileWriter(flat, **layout) as writer, VoxelFileWriter(fast, **layout, compression="none") as uncompressed:
         for entry in range(events):
             parts: list[Event] = []
             while sum(map(len, parts)) < voxels:
                 parts.append(sample[rng.integers(len(sample))])
-            writer.write(_joined(parts, voxels, entry))
+            event = _joined(parts, voxels, entry)
+            writer.write(event)
+            uncompressed.write(event)
     with h5py.File(flat) as source, h5py.File(plain, "w") as target:
         for name in (*COLUMNS, "offsets"):
             target[name] = source[name][:]
-    return flat, plain
+    return flat, fast, plain
 
 
 def _joined(parts: list[Event], voxels: int, entry: int) -> Event:
@@ -90,8 +96,9 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=0, help="reads over which memory is watched (default 0: none)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        flat, plain = make_files(Path(name), options.events, options.voxels)
-        print(f"{flat.stat().st_size / 1e6:.0f} MB, uncompressed {plain.stat().st_size / 1e6:.0f} MB (fewer columns)")
+        flat, fast, plain = make_files(Path(name), options.events, options.voxels)
+        sizes = ", ".join(f"{path.stem} {path.stat().st_size / 1e6:.0f} MB" for path in (flat, fast, plain))
+        print(f"{sizes} (plain: fewer columns); {processor_name()}; {measure_load()}")
         with h5py.File(plain) as file:
             offsets, columns = file["offsets"][:], [file[name] for name in COLUMNS]
             measure(
@@ -100,13 +107,14 @@ def main() -> None:
                 options.events,
             )
         for title, settings in (
-            ("voxels: coords, energy", {"labels": (), "particles": False}),
-            ("voxels: coords, energy, semantic, instance", {"labels": ("semantic", "instance"), "particles": False}),
-            ("voxels: all 6 labels", {"particles": False}),
-            ("voxels: all 6 labels and the particle table", {}),
+            ("coords, energy", {"labels": (), "particles": False}),
+            ("coords, energy, semantic, instance", {"labels": ("semantic", "instance"), "particles": False}),
+            ("all 6 labels", {"particles": False}),
+            ("all 6 labels and the particle table", {}),
         ):
-            reader = VoxelsConfig(files=(str(flat),), **settings).build()
-            measure(title, reader.read, options.events)
+            for path, compression in ((flat, "lz4"), (fast, "none")):
+                reader = VoxelsConfig(files=(str(path),), **settings).build()
+                measure(f"{compression:5}{title}", reader.read, options.events)
         if options.reads:
             watch_memory(flat, options.reads)
 

@@ -2,8 +2,8 @@
 
 While it runs, `OUT.parts/` holds finished parts, files of the project's own format with some thousand events each,
 and `plan.json`, which says what they are parts of. A part appears under its name only when it is complete. When all
-are there, they are written into OUT in one pass, OUT appears in one step, and the folder goes. Started again after a
-kill, a conversion goes on after the last finished part.
+are there, they are written into OUT in one pass, OUT appears in one step, and the folder goes. After a kill, a
+conversion goes on after the last finished part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ class Conversion:
         to: its format, a name in `WRITERS`.
         plan: what the result depends on besides the input files, for the resume and the attributes of the output.
         on_bad_event: skip: an event that cannot be read becomes an empty one, is logged and counted.
-        part_events: events a part.
+        part_events, writer: events a part; further arguments of the writer.
     """
 
     output: Path
@@ -56,6 +56,7 @@ class Conversion:
     plan: Mapping[str, Any]
     on_bad_event: Literal["fail", "skip"] = "fail"
     part_events: int = 2000
+    writer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -64,7 +65,7 @@ class Conversion:
 
 
 def convert(reader: Reader, conversion: Conversion, *, force: bool = False) -> int:
-    """Write all events of a reader; takes up the parts of a run that was interrupted, does nothing when it is done.
+    """Write all events of a reader; takes up the parts of an interrupted run, does nothing when it is done.
 
     Args:
         reader: the events.
@@ -147,7 +148,7 @@ def _plan(reader: Reader, conversion: Conversion) -> str:
         files.append([os.path.abspath(path), found.st_size, found.st_mtime_ns])  # noqa: PTH100
     return json.dumps(
         {
-            **conversion.plan,
+            **{**conversion.plan, **conversion.writer},
             "to": conversion.to,
             "events": len(reader),
             "part_events": conversion.part_events,
@@ -236,7 +237,8 @@ def _write(writer: Any, event: Event) -> None:
 def _merge(
     reader: Reader, conversion: Conversion, parts: list[tuple[Path, int]], attributes: Mapping[str, str | int]
 ) -> None:
-    writer = writer_class(conversion.to)(conversion.output, **_layout(reader), attributes=attributes)
+    layout = {**_layout(reader), **conversion.writer}
+    writer = writer_class(conversion.to)(conversion.output, attributes=attributes, **layout)
     with track("write", total=len(reader), rate="voxels") as bar, writer:
         for path, number in parts:
             part = VoxelsConfig(files=(str(path),)).build()

@@ -95,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input", nargs="+", metavar="IN", help="files, patterns, or list files (@files.txt)")
     parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
     parser.add_argument("--to", required=True, choices=sorted(WRITERS), help="format of OUT")
+    parser.add_argument(
+        "--compression",
+        choices=("lz4", "none"),
+        help="of voxels (default lz4); none: several times the bytes, read several times as fast",
+    )
     parser.add_argument("--from", dest="kind", help="kind of reader for IN (default: told from the files)")
     parser.add_argument("--select", metavar="A:B", help="only the events A..B-1 of all files together")
     parser.add_argument(
@@ -120,12 +125,15 @@ def _run(options: argparse.Namespace) -> None:
         settings.append(f"select=[{first}, {stop}]")
     if options.part_events < 1:
         raise UserError("--part-events must be at least 1")
+    if options.compression is not None and options.to != "voxels":
+        raise UserError(f"--compression goes with --to voxels, not with --to {options.to}; leave it out")
     config = reader_config(options.input, options.kind, settings)
     reader = config.build()
     if options.output.exists() and any(options.output.samefile(path) for path in reader.files):
         raise UserError(f"{options.output} is one of the files to read; name another output")
     plan = config.model_dump(mode="json", exclude={"files"})
-    conversion = Conversion(options.output, options.to, plan, options.on_bad_event, options.part_events)
+    writer = {"compression": "none"} if options.compression == "none" else {}
+    conversion = Conversion(options.output, options.to, plan, options.on_bad_event, options.part_events, writer)
     if not (options.check and options.output.exists() and not options.force):
         convert(reader, conversion, force=options.force)
     if options.check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int32, Num
@@ -36,6 +37,7 @@ class Frame:
             raise ValueError(f"not a frame: axes {self.axes}, signs {self.signs}, shift {self.shift}")
 
     @classmethod
+    @cache  # every event that is read has it
     def identity(cls, dim: int) -> Frame:
         """The frame of the file itself."""
         return cls(tuple(range(dim)), (1,) * dim, (0,) * dim)

@@ -65,6 +65,19 @@ def test_pilarnet_to_voxels_to_voxels_keeps_every_bit(tmp_path: Path, version: s
     assert reader_of(two).header.voxel_size_mm == 3.0  # type: ignore[attr-defined]
 
 
+def test_without_compression_it_is_another_conversion_of_the_same_events(source: Path, tmp_path: Path) -> None:
+    plain, again = tmp_path / "plain.h5", tmp_path / "again.h5"
+    words = [str(source), str(plain), "--to", "voxels", "--check"]
+    assert main(words) == 0
+    assert main([*words[:-1], "--compression", "none"]) == 2  # it holds another conversion
+    assert main([*words, "--compression", "none", "--force"]) == 0
+    with h5py.File(plain) as file:
+        assert "checksums" in file
+        assert file["energy"].compression is None
+    assert main([str(plain), str(again), "--to", "voxels", "--check"]) == 0
+    assert compare_readers(reader_of(source), reader_of(again)) is None
+
+
 def test_the_real_layout_keeps_every_bit(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "val_pilarnet.h5"
     output = tmp_path / "out.h5"
@@ -291,6 +304,7 @@ def test_a_format_that_is_not_known_is_described(tmp_path: Path) -> None:
         (["--select", "3"], "write it as A:B"),
         (["--from", "pilarnet"], "is not PILArNet-M"),
         (["--part-events", "0"], "at least 1"),
+        (["--to", "larcv3", "--compression", "none"], "--compression goes with --to voxels"),
     ],
 )
 def test_bad_words_are_explained(

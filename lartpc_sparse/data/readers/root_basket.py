@@ -7,7 +7,6 @@ than the one that holds the entry.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int64, UInt8
+
+from lartpc_sparse.data.fast_zlib import decompress
 
 __all__ = ["Basket", "BasketCache", "unpack_zlib"]
 
@@ -79,7 +80,7 @@ def _size(basket: Basket) -> int:
 def unpack_zlib(
     read: Callable[[int, int], bytes], start: int, num_bytes: int
 ) -> tuple[UInt8[np.ndarray, " B"], Int[np.ndarray, " n1"] | None, int] | None:
-    """A basket that is packed with zlib in one block, as larcv2 writes them, in half of uproot's time.
+    """A basket that is packed with zlib in one block, as larcv2 writes them, sooner than uproot.
 
     A basket is a TKey, the five numbers of a TBasket at its end, and packed: the entries, then for entries of different
     sizes their number + 1 and their places, counted from the start of the key.
@@ -93,7 +94,7 @@ def unpack_zlib(
         bytes, offsets or None, number of entries; or None for a basket of any other kind.
 
     Raises:
-        ValueError, zlib.error: damage.
+        ValueError: damage.
     """
     raw = read(start, num_bytes) if start > 0 and num_bytes > _KEY.size else b""
     if len(raw) != num_bytes or not raw:
@@ -105,7 +106,7 @@ def unpack_zlib(
     packed, unpacked = (int.from_bytes(raw[at : at + 3], "little") for at in (key_length + 3, key_length + 6))
     if raw[key_length : key_length + 2] != b"ZL" or packed != num_bytes - block or unpacked != length:
         return None
-    data = np.frombuffer(zlib.decompress(memoryview(raw)[block:], bufsize=length), dtype=np.uint8)
+    data = np.frombuffer(decompress(memoryview(raw)[block:], length), dtype=np.uint8)
     if len(data) != length:
         raise ValueError(f"a basket unpacks to {len(data)} bytes, its key says {length}")
     *_, num_entries, last = _BASKET.unpack_from(raw, key_length - _BASKET.size - 1)

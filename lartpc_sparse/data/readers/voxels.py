@@ -13,8 +13,10 @@ from jaxtyping import Int64
 from pydantic import Field
 
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.fast_zlib import crc32
 from lartpc_sparse.data.readers.base import check_energy, check_semantic, whole_coords
 from lartpc_sparse.data.readers.count_cache import FileCount
+from lartpc_sparse.data.readers.direct_rows import DirectRows
 from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import (
     DAMAGE,
@@ -26,45 +28,11 @@ from lartpc_sparse.data.readers.files import (
     open_hdf5,
     resolve_files,
 )
+from lartpc_sparse.data.readers.open_voxel_file import VoxelFile
 from lartpc_sparse.data.readers.voxel_header import VoxelHeader, read_header, read_offsets
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = ["VoxelsConfig", "VoxelsReader"]
-
-
-class _VoxelFile:
-    """One open file with its offsets."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file = open_hdf5(path)
-        self.header = read_header(self._file, path)
-        with damage_named(path, "the layout"):
-            self.coords, self.energy = self._file["coords"], self._file["energy"]
-            self.labels = self._group("labels")
-            self.particles = self._group("particles")
-            self.offsets = self._offsets("offsets", {"coords": self.coords, "energy": self.energy, **self.labels})
-            self.particle_offsets = self._offsets("particle_offsets", self.particles)
-            axes = (len(self.coords), len(self.header.image_size))
-            if self.coords.shape != axes:
-                raise UserError(f"{path}: coords have shape {self.coords.shape}, expected {axes}; the file is damaged")
-
-    def _group(self, name: str) -> dict[str, h5py.Dataset]:
-        return dict(self._file[name].items()) if name in self._file else {}
-
-    def _offsets(self, name: str, columns: dict[str, h5py.Dataset]) -> Int64[np.ndarray, " E1"]:
-        offsets = read_offsets(self._file, name, self._path)
-        wrong = {column: len(data) for column, data in columns.items() if len(data) != offsets[-1]}
-        if wrong:
-            raise UserError(
-                f"{self._path}: `{name}` ends at {offsets[-1]}, but columns have other lengths: {wrong}; "
-                "make the file again"
-            )
-        return offsets
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class VoxelsConfig(FileReaderConfig):
@@ -120,7 +88,7 @@ class VoxelsReader:
         counts = {path: counter.count(path).num_voxels for path in self._index.files}
         spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
         self._num_voxels = joined_voxels(spans)
-        self._files = OpenFiles(_VoxelFile)
+        self._files = OpenFiles(VoxelFile)
 
     def _checked(self, path: str, count: FileCount) -> int:
         """Number of events of a file that goes together with the first one."""
@@ -188,26 +156,28 @@ class VoxelsReader:
             raise UserError(f"{key.file} has changed since the reader was made")
         rows = _rows(file.offsets, key)
         labels = file.labels
-        if self._label_names is not None:  # a file of nothing but empty events need not have them
+        if self._label_names is not None:
             labels = {name: labels[name] for name in self._label_names if name in labels}
         columns = _columns({"coords": file.coords, "energy": file.energy, **labels}, rows, key)
+        _compare(columns, file.checksums, key)
         coords = whole_coords(key, columns.pop("coords"), self.image_size)
         energy = columns.pop("energy").astype(np.float32, copy=False)
         check_energy(key, energy)
         if "semantic" in columns:
             check_semantic(key, columns["semantic"], self.classes)
-        nothing = np.zeros(len(coords), dtype=np.int64)
+        for name in self._label_names or ():  # a file of nothing but empty events need not have them
+            columns.setdefault(name, np.zeros(len(coords), dtype=np.int64))
         return Event(
             key=key,
             coords=coords,
             energy=energy,
             image_size=self.image_size,
             classes=self.classes,
-            labels={name: _whole(columns.get(name, nothing)) for name in self._label_names or columns},
+            labels={name: _whole(column) for name, column in columns.items()},
             particles=self._particles(file, key),
         )
 
-    def _particles(self, file: _VoxelFile, key: EventKey) -> dict[str, np.ndarray]:
+    def _particles(self, file: VoxelFile, key: EventKey) -> dict[str, np.ndarray]:
         if not self._with_particles:
             return {}
         return _columns(file.particles, _rows(file.particle_offsets, key), key)
@@ -231,7 +201,7 @@ def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
     return slice(int(offsets[key.entry]), int(offsets[key.entry + 1]))
 
 
-def _columns(data: Mapping[str, h5py.Dataset], rows: slice, key: EventKey) -> dict[str, np.ndarray]:
+def _columns(data: Mapping[str, h5py.Dataset | DirectRows], rows: slice, key: EventKey) -> dict[str, np.ndarray]:
     """The rows of one event in several data sets."""
     columns: dict[str, np.ndarray] = {}
     name = "the event"
@@ -241,6 +211,13 @@ def _columns(data: Mapping[str, h5py.Dataset], rows: slice, key: EventKey) -> di
     except DAMAGE as error:
         raise damage(key, name, error) from error
     return columns
+
+
+def _compare(columns: Mapping[str, np.ndarray], checksums: Mapping[str, np.ndarray], key: EventKey) -> None:
+    """Refuse columns that are not what was written."""
+    for name in checksums.keys() & columns.keys():
+        if crc32(columns[name]) != checksums[name][key.entry]:
+            raise damage(key, name, ValueError("its checksum is wrong"))
 
 
 def _whole(column: np.ndarray) -> np.ndarray:
