@@ -23,6 +23,7 @@ __all__ = [
     "DAMAGE",
     "EventIndex",
     "FileReaderConfig",
+    "IndexedEvents",
     "OpenFiles",
     "damage",
     "damage_named",
@@ -119,6 +120,24 @@ class EventIndex:
             begin, end = max(first, self.start), min(last, self.stop)
             if begin < end:
                 yield file, begin - first, end - first
+
+
+class IndexedEvents:
+    """The part of `Reader` that follows from an `EventIndex`."""
+
+    _index: EventIndex
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths, in order."""
+        return self._index.files
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def key(self, index: int) -> EventKey:
+        """File and entry of an event."""
+        return self._index.key(index)
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from lartpc_sparse.data.larcv_tables import ENERGY, FORMAT, FORMAT_VERSION, OWN_
 from lartpc_sparse.data.readers.base import check_energy, check_semantic
 from lartpc_sparse.data.readers.count_cache import FileCount
 from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
-from lartpc_sparse.data.readers.files import EventIndex, OpenFiles, damage_named, open_hdf5
+from lartpc_sparse.data.readers.files import EventIndex, IndexedEvents, OpenFiles, damage_named, open_hdf5
 from lartpc_sparse.data.readers.larcv_hdf5_file import Hdf5File, read_rows
 from lartpc_sparse.data.readers.larcv_raw import Voxels
 from lartpc_sparse.data.readers.larcv_truth import image_size_differs
@@ -78,7 +78,7 @@ class _OwnFile:
         self._file.close()
 
 
-class LarcvOwnReader:
+class LarcvOwnReader(IndexedEvents):
     """Events of larcv3 files that this project wrote.
 
     Args:
@@ -119,11 +119,6 @@ class LarcvOwnReader:
         return count.num_events
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Paths, in order."""
-        return self._index.files
-
-    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         assert self._header is not None  # the constructor has counted at least one file
@@ -134,13 +129,6 @@ class LarcvOwnReader:
         """Class names of the label `semantic`."""
         assert self._header is not None
         return self._header[0]
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def key(self, index: int) -> EventKey:
-        """File and entry of an event."""
-        return self._index.key(index)
 
     def event_id(self, index: int) -> tuple[int, int, int]:
         """Run, subrun and event number of an event."""

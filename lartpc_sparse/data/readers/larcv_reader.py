@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from lartpc_sparse.data.classes import FIVE, LARCV_SHAPES, split_names
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers.count_cache import FileCount
-from lartpc_sparse.data.readers.files import EventIndex, OpenFiles
+from lartpc_sparse.data.readers.files import EventIndex, IndexedEvents, OpenFiles
 from lartpc_sparse.data.readers.larcv_config import LarcvConfig
 from lartpc_sparse.data.readers.larcv_counts import LarcvCounts
 from lartpc_sparse.data.readers.larcv_products import Products, choose_products
@@ -22,7 +22,7 @@ from lartpc_sparse.schema import BadEventError, UserError
 __all__ = ["LarcvReader"]
 
 
-class LarcvReader:
+class LarcvReader(IndexedEvents):
     """Events of larcv files.
 
     Products and classes are chosen by the first file; the others must have the same products. Image size: that of
@@ -128,11 +128,6 @@ class LarcvReader:
         return self._products
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Paths, in order."""
-        return self._index.files
-
-    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis; in 2D the axes are column and row."""
         return self._image_size
@@ -141,13 +136,6 @@ class LarcvReader:
     def classes(self) -> tuple[str, ...]:
         """Names of the labels `semantic`; empty without a class product."""
         return self._classes.names
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def key(self, index: int) -> EventKey:
-        """File and entry of an event."""
-        return self._index.key(index)
 
     def event_id(self, index: int) -> tuple[int, int, int]:
         """Run, subrun and event number of an event, as the file has them."""

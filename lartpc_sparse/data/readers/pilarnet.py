@@ -16,11 +16,12 @@ from jaxtyping import Int64
 from pydantic import Field
 
 from lartpc_sparse.data.classes import PILARNET, SIX
-from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import (
     EventIndex,
     FileReaderConfig,
+    IndexedEvents,
     OpenFiles,
     damage_named,
     resolve_files,
@@ -72,7 +73,7 @@ class PilarnetConfig(FileReaderConfig):
         )
 
 
-class PilarnetReader:
+class PilarnetReader(IndexedEvents):
     """Events of PILArNet-M files.
 
     Construction opens the files that have changed since they were last counted (about half a millisecond a file on a
@@ -132,11 +133,6 @@ class PilarnetReader:
         return self._layouts[path]
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Paths, in order."""
-        return self._index.files
-
-    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return self._image_size
@@ -155,13 +151,6 @@ class PilarnetReader:
     def voxel_size_mm(self) -> float:
         """Edge of a voxel, the same in all PILArNet files."""
         return 3.0
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def key(self, index: int) -> EventKey:
-        """File and entry of an event."""
-        return self._index.key(index)
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Points of every event.

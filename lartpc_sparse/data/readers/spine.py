@@ -16,10 +16,17 @@ from jaxtyping import Int64
 from pydantic import Field
 
 from lartpc_sparse.data.classes import PILARNET, SIX
-from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers.count_cache import FileCount
 from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
-from lartpc_sparse.data.readers.files import EventIndex, FileReaderConfig, OpenFiles, damage_named, resolve_files
+from lartpc_sparse.data.readers.files import (
+    EventIndex,
+    FileReaderConfig,
+    IndexedEvents,
+    OpenFiles,
+    damage_named,
+    resolve_files,
+)
 from lartpc_sparse.data.readers.spine_event import Sources, decode_spine
 from lartpc_sparse.data.readers.spine_layout import Product, SpineFile, Table
 from lartpc_sparse.schema import UserError
@@ -70,7 +77,7 @@ class SpineConfig(FileReaderConfig):
         return SpineReader(resolve_files(self.files), self)
 
 
-class SpineReader:
+class SpineReader(IndexedEvents):
     """Events of SPINE files.
 
     Args:
@@ -109,11 +116,6 @@ class SpineReader:
         return count.num_events
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Paths, in order."""
-        return self._index.files
-
-    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return self._image_size
@@ -122,13 +124,6 @@ class SpineReader:
     def classes(self) -> tuple[str, ...]:
         """The six classes where voxels have a pid, else PILArNet's five; empty without semantic labels."""
         return self._classes
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def key(self, index: int) -> EventKey:
-        """File and entry of an event."""
-        return self._index.key(index)
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event, from the offsets of the files."""

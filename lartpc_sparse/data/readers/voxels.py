@@ -22,6 +22,7 @@ from lartpc_sparse.data.readers.files import (
     DAMAGE,
     EventIndex,
     FileReaderConfig,
+    IndexedEvents,
     OpenFiles,
     damage,
     damage_named,
@@ -54,7 +55,7 @@ class VoxelsConfig(FileReaderConfig):
         return VoxelsReader(files, select=self.select, limit=self.limit, labels=self.labels, particles=self.particles)
 
 
-class VoxelsReader:
+class VoxelsReader(IndexedEvents):
     """Events of files of the project's own format.
 
     Construction opens the files that have changed since they were last counted, for their headers and offsets (about
@@ -112,11 +113,6 @@ class VoxelsReader:
         return self._header
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Paths, in order."""
-        return self._index.files
-
-    @property
     def image_size(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return self.header.image_size
@@ -131,13 +127,6 @@ class VoxelsReader:
         """Edge of a voxel; None: not known."""
         size = self.header.voxel_size_mm
         return None if np.isnan(size) else size
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def key(self, index: int) -> EventKey:
-        """File and entry of an event."""
-        return self._index.key(index)
 
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event, from the offsets of the files."""
