@@ -1,7 +1,7 @@
 """Semantic segmentation: a class for every voxel.
 
 MicroBooNE SparseSSNet, arXiv:2012.08513: softmax over five classes, cross-entropy over the active voxels with
-cluster and vertex weights.
+cluster and vertex weights. Other losses and weightings can be chosen, and losses can be added up.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
@@ -20,9 +19,18 @@ from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import regroup, regroup_tensor
+from lartpc_sparse.heads.semantic_losses import (
+    CrossEntropyConfig,
+    DiceConfig,
+    FocalConfig,
+    LovaszSoftmaxConfig,
+    SemanticLossConfig,
+)
 from lartpc_sparse.heads.voxel_weights import (
     ClusterVertexConfig,
+    InverseFrequencyConfig,
     NoWeightingConfig,
+    PublicCodeConfig,
     SemanticWeights,
     WeightingConfig,
 )
@@ -31,6 +39,9 @@ from lartpc_sparse.schema import OneOf
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["SemanticConfig", "SemanticEvaluator", "SemanticHead"]
+
+
+LossField = Annotated[SemanticLossConfig, OneOf(CrossEntropyConfig, FocalConfig, LovaszSoftmaxConfig, DiceConfig)]
 
 
 class SemanticConfig(HeadConfig):
@@ -42,7 +53,12 @@ class SemanticConfig(HeadConfig):
         min_length=2,
         description="classes in output order; voxels of other classes count in no loss and no metric",
     )
-    weighting: Annotated[WeightingConfig, OneOf(ClusterVertexConfig, NoWeightingConfig)] = ClusterVertexConfig()
+    weighting: Annotated[
+        WeightingConfig, OneOf(ClusterVertexConfig, PublicCodeConfig, InverseFrequencyConfig, NoWeightingConfig)
+    ] = Field(ClusterVertexConfig(), description="how much each voxel counts in the losses that know voxel weights")
+    losses: tuple[LossField, ...] = Field(
+        (CrossEntropyConfig(),), min_length=1, description="terms of the loss, added up; each kind at most once"
+    )
 
     @field_validator("classes")
     @classmethod
@@ -50,6 +66,16 @@ class SemanticConfig(HeadConfig):
         if len(set(classes)) < len(classes):
             raise ValueError(f"classes must differ, got {', '.join(classes)}")
         return classes
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> SemanticConfig:
+        kinds = [loss.kind for loss in self.losses]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"losses must differ in kind, got {', '.join(kinds)}")
+        self.weighting.check(self.classes)
+        for loss in self.losses:
+            loss.check(self.classes)
+        return self
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -89,11 +115,13 @@ class SemanticHead(Head):
         return {"logits": self.classify(features["features"].feats).float()}
 
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Mean of w_i * cross-entropy_i with the weights normalised to mean 1 over the labelled voxels."""
+        """One term for each of `losses`, by kind, its factor included."""
+        classes = self.config.classes
         truth = regroup_tensor(batch.label("semantic"), batch.classes, self.config.groups)
-        weight = batch.label("semantic_weight") * (truth >= 0)
-        each = F.cross_entropy(output["logits"], truth.clamp(min=0), reduction="none")
-        return {"cross_entropy": (weight * each).sum() / weight.sum().clamp(min=1e-12)}
+        weight = self.config.weighting.in_batch(batch.label("semantic_weight") * (truth >= 0), truth, classes)
+        return {
+            loss.kind: loss.weight * loss.term(output["logits"], truth, weight, classes) for loss in self.config.losses
+        }
 
     def monitor(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """`accuracy` over the labelled voxels of the batch."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+import torch
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.heads.class_groups import regroup
@@ -18,7 +20,9 @@ from lartpc_sparse.schema import PartConfig
 
 __all__ = [
     "ClusterVertexConfig",
+    "InverseFrequencyConfig",
     "NoWeightingConfig",
+    "PublicCodeConfig",
     "SemanticWeights",
     "WeightingConfig",
     "cluster_weights",
@@ -33,28 +37,51 @@ def cluster_weights(
 
     A cluster is an instance within a class; labelled voxels without an instance form one cluster a class.
     """
-    rows = np.stack([semantic, instance], axis=1)
-    _, cluster, size = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    return np.clip(1.0 / size[cluster.reshape(-1)], low, high).astype(np.float32)
+    if not len(semantic):
+        return np.empty(0, dtype=np.float32)
+    # One number for each pair: numpy sorts rows ten times slower.
+    least, span = int(instance.min()), int(np.ptp(instance)) + 1
+    _, cluster, size = np.unique(semantic * span + (instance - least), return_inverse=True, return_counts=True)
+    return np.clip(1.0 / size[cluster], low, high).astype(np.float32)
 
 
 def near_other_class(
-    coords: Int32[np.ndarray, "N D"], semantic: Int64[np.ndarray, " N"], distance: float
-) -> np.ndarray:
-    """Whether a labelled voxel has a voxel of another labelled class within `distance` (Euclidean, voxels)."""
+    coords: Int32[np.ndarray, "N D"], semantic: Int64[np.ndarray, " N"], distance: float, *, box: bool = False
+) -> Bool[np.ndarray, " N"]:
+    """Whether a labelled voxel has a voxel of another labelled class within `distance`.
+
+    Args:
+        coords: voxels.
+        semantic: class of each, -1 not labelled.
+        distance: in voxels; Euclidean, or with `box` the longest of the differences along the axes.
+        box: see `distance`.
+    """
     near = np.zeros(len(coords), dtype=bool)
     labelled = np.flatnonzero(semantic >= 0)
     for number in np.unique(semantic[labelled]):
         own = labelled[semantic[labelled] == number]
         other = labelled[semantic[labelled] != number]
         if len(other):
-            found, _ = cKDTree(coords[other]).query(coords[own], distance_upper_bound=distance + 1e-6)
+            found, _ = cKDTree(coords[other]).query(
+                coords[own], p=np.inf if box else 2, distance_upper_bound=distance + 1e-6
+            )
             near[own] = np.isfinite(found)
     return near
 
 
 class WeightingConfig(PartConfig, ABC):
-    """Base of the weightings."""
+    """Base of the weightings. The losses take weighted means, so the scale of the weights does not matter."""
+
+    def check(self, classes: tuple[str, ...]) -> None:
+        """Refuse settings that do not fit the classes of the head, with a ValueError; nothing to refuse here."""
+        del classes
+
+    def in_batch(
+        self, weights: Float[Tensor, " N"], truth: Int64[Tensor, " N"], classes: tuple[str, ...]
+    ) -> Float[Tensor, " N"]:
+        """The weights of a whole batch, from those of its events; unchanged here."""
+        del truth, classes
+        return weights
 
     @abstractmethod
     def weights(
@@ -91,6 +118,66 @@ class ClusterVertexConfig(WeightingConfig):
         weights = cluster_weights(semantic, instance, self.cluster_min, self.cluster_max)
         weights += self.vertex * near_other_class(coords, semantic, self.vertex_distance)
         return np.where(semantic >= 0, weights, 0).astype(np.float32)
+
+
+class PublicCodeConfig(WeightingConfig):
+    """Weighting of SparseSSNet's public code: more near a voxel of another class, within a box instead of a ball."""
+
+    kind: Literal["public_code"] = "public_code"
+    near: float = Field(2.0, ge=0, description="weight of a voxel near another class")
+    far: float = Field(0.5, ge=0, description="weight of the others")
+    distance: float = Field(3.0, gt=0, description="largest difference along each axis, voxels")
+
+    def weights(
+        self,
+        coords: Int32[np.ndarray, "N D"],
+        semantic: Int64[np.ndarray, " N"],
+        instance: Int64[np.ndarray, " N"],
+    ) -> Float32[np.ndarray, " N"]:
+        """See `WeightingConfig.weights`."""
+        del instance
+        weights = np.where(near_other_class(coords, semantic, self.distance, box=True), self.near, self.far)
+        return np.where(semantic >= 0, weights, 0).astype(np.float32)
+
+
+class InverseFrequencyConfig(WeightingConfig):
+    """Every class counts the same in sum: weight (1 / frequency of the class)^power."""
+
+    kind: Literal["inverse_frequency"] = "inverse_frequency"
+    power: float = Field(1.0, ge=0, le=1, description="1: classes count the same; 0: voxels do; 0.5: between")
+    frequencies: dict[str, float] | None = Field(
+        None, description="share of the voxels by class; null: that of each batch"
+    )
+
+    def check(self, classes: tuple[str, ...]) -> None:
+        """Refuse frequencies that are not one above 0 for each class."""
+        if self.frequencies is not None and set(self.frequencies) != set(classes):
+            raise ValueError(
+                f"frequencies must name the classes {', '.join(classes)}, got {', '.join(self.frequencies)}"
+            )
+        if self.frequencies is not None and min(self.frequencies.values()) <= 0:
+            raise ValueError(f"frequencies must be above 0, got {self.frequencies}")
+
+    def weights(
+        self,
+        coords: Int32[np.ndarray, "N D"],
+        semantic: Int64[np.ndarray, " N"],
+        instance: Int64[np.ndarray, " N"],
+    ) -> Float32[np.ndarray, " N"]:
+        """1 for every labelled voxel; the batch decides the rest."""
+        del coords, instance
+        return (semantic >= 0).astype(np.float32)
+
+    def in_batch(
+        self, weights: Float[Tensor, " N"], truth: Int64[Tensor, " N"], classes: tuple[str, ...]
+    ) -> Float[Tensor, " N"]:
+        """See `WeightingConfig.in_batch`."""
+        if self.frequencies is None:
+            number = torch.bincount(truth[truth >= 0], minlength=len(classes)).to(weights.dtype)
+            frequency = number / number.sum().clamp(min=1)
+        else:
+            frequency = torch.tensor([self.frequencies[name] for name in classes]).to(weights)
+        return weights * frequency.clamp(min=1e-12).pow(-self.power)[truth.clamp(min=0)]
 
 
 class NoWeightingConfig(WeightingConfig):

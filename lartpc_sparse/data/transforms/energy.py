@@ -30,18 +30,25 @@ __all__ = [
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class EnergyThresholdConfig(TransformConfig):
     """Drop voxels below (and, on request, above) an energy."""
 
     kind: Literal["energy_threshold"] = "energy_threshold"
-    min_mev: float = Field(ge=0, allow_inf_nan=False, description="lowest energy kept; MeV, or intensity in 2D")
+    min_mev: NotNegative | tuple[Positive, Positive] = Field(
+        description="lowest energy kept, MeV, or intensity in 2D; or [least, most], one drawn for each event "
+        "(even in the logarithm), so that a network learns to do without a certain threshold"
+    )
     max_mev: Positive | None = Field(default=None, description="highest energy kept; none: no upper limit")
 
     @model_validator(mode="after")
     def _ordered(self) -> EnergyThresholdConfig:
-        if self.max_mev is not None and self.max_mev < self.min_mev:
+        low = self.min_mev if isinstance(self.min_mev, tuple) else (self.min_mev, self.min_mev)
+        if low[0] > low[1]:
+            raise ValueError(f"min_mev {list(low)}: the first must not be above the last")
+        if self.max_mev is not None and self.max_mev < low[1]:
             raise ValueError(f"max_mev {self.max_mev} is below min_mev {self.min_mev}; nothing would be kept")
         return self
 
@@ -55,11 +62,11 @@ class EnergyThreshold:
     """Keep voxels with min_mev <= energy <= max_mev.
 
     Attributes:
-        min_mev: lowest energy kept.
+        min_mev: lowest energy kept; or two, between which each event's is drawn, even in the logarithm.
         max_mev: highest energy kept, None for no limit.
     """
 
-    min_mev: float
+    min_mev: float | tuple[float, float]
     max_mev: float | None = None
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
@@ -71,7 +78,10 @@ class EnergyThreshold:
         """
         require_unmasked(event, "energy_threshold")
         require_finite_energy(event)
-        keep = event.energy >= np.float32(self.min_mev)
+        low = self.min_mev
+        if isinstance(low, tuple):
+            low = float(np.exp(rng.uniform(*np.log(low))))
+        keep = event.energy >= np.float32(low)
         if self.max_mev is not None:
             keep &= event.energy <= np.float32(self.max_mev)
         return event.select(keep)

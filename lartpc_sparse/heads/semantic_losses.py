@@ -1,0 +1,133 @@
+"""The losses that a semantic head can be trained with; a chain may add up several."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from lartpc_sparse.heads.losses.segmentation import cross_entropy, dice, focal, lovasz_softmax
+from lartpc_sparse.schema import PartConfig
+
+__all__ = [
+    "CrossEntropyConfig",
+    "DiceConfig",
+    "FocalConfig",
+    "LovaszSoftmaxConfig",
+    "SemanticLossConfig",
+]
+
+
+class SemanticLossConfig(PartConfig, ABC):
+    """Base of the losses; `kind` names the term in the log."""
+
+    weight: float = Field(1.0, gt=0, description="factor of this term in the sum")
+
+    def check(self, classes: tuple[str, ...]) -> None:
+        """Refuse settings that do not fit the classes of the head, with a ValueError; nothing to refuse here."""
+        del classes
+
+    @abstractmethod
+    def term(
+        self,
+        logits: Float[Tensor, "N K"],
+        truth: Int64[Tensor, " N"],
+        voxel_weight: Float[Tensor, " N"],
+        classes: tuple[str, ...],
+    ) -> Float[Tensor, ""]:
+        """The term without its factor; truth -1 is not labelled."""
+
+
+class CrossEntropyConfig(SemanticLossConfig):
+    """Cross-entropy, weighted by voxel; see `losses.segmentation.cross_entropy`."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over the classes")
+
+    def term(
+        self,
+        logits: Float[Tensor, "N K"],
+        truth: Int64[Tensor, " N"],
+        voxel_weight: Float[Tensor, " N"],
+        classes: tuple[str, ...],
+    ) -> Float[Tensor, ""]:
+        """See `SemanticLossConfig.term`."""
+        del classes
+        return cross_entropy(logits, truth, voxel_weight, self.label_smoothing)
+
+
+class FocalConfig(SemanticLossConfig):
+    """Focal loss, weighted by voxel; see `losses.segmentation.focal`."""
+
+    kind: Literal["focal"] = "focal"
+    gamma: float = Field(2.0, ge=0, description="0: cross-entropy; more: well classified voxels count less")
+    alpha: float | dict[str, Annotated[float, Field(ge=0)]] = Field(
+        1.0, description="factor of all classes, or of classes by name (1 for the others)"
+    )
+
+    @field_validator("alpha")
+    @classmethod
+    def _positive(cls, alpha: float | dict[str, float]) -> float | dict[str, float]:
+        if not isinstance(alpha, dict) and alpha <= 0:
+            raise ValueError(f"alpha must be above 0, got {alpha}")
+        return alpha
+
+    def check(self, classes: tuple[str, ...]) -> None:
+        """Refuse a factor for a class that the head does not have."""
+        unknown = [name for name in self.alpha if name not in classes] if isinstance(self.alpha, dict) else []
+        if unknown:
+            raise ValueError(f"alpha names {', '.join(unknown)}, but the classes are {', '.join(classes)}")
+
+    def _factors(self, classes: tuple[str, ...]) -> Tensor:
+        given: Mapping[str, float] = self.alpha if isinstance(self.alpha, dict) else {}
+        default = 1.0 if isinstance(self.alpha, dict) else self.alpha
+        return torch.tensor([given.get(name, default) for name in classes])
+
+    def term(
+        self,
+        logits: Float[Tensor, "N K"],
+        truth: Int64[Tensor, " N"],
+        voxel_weight: Float[Tensor, " N"],
+        classes: tuple[str, ...],
+    ) -> Float[Tensor, ""]:
+        """See `SemanticLossConfig.term`."""
+        return focal(logits, truth, voxel_weight, alpha=self._factors(classes), gamma=self.gamma)
+
+
+class LovaszSoftmaxConfig(SemanticLossConfig):
+    """Surrogate of the mean IoU over the batch; voxel weights do not act. See `losses.segmentation.lovasz_softmax`."""
+
+    kind: Literal["lovasz_softmax"] = "lovasz_softmax"
+
+    def term(
+        self,
+        logits: Float[Tensor, "N K"],
+        truth: Int64[Tensor, " N"],
+        voxel_weight: Float[Tensor, " N"],
+        classes: tuple[str, ...],
+    ) -> Float[Tensor, ""]:
+        """See `SemanticLossConfig.term`."""
+        del voxel_weight, classes
+        return lovasz_softmax(logits, truth)
+
+
+class DiceConfig(SemanticLossConfig):
+    """One minus the mean soft Dice coefficient over the batch; see `losses.segmentation.dice`."""
+
+    kind: Literal["dice"] = "dice"
+
+    def term(
+        self,
+        logits: Float[Tensor, "N K"],
+        truth: Int64[Tensor, " N"],
+        voxel_weight: Float[Tensor, " N"],
+        classes: tuple[str, ...],
+    ) -> Float[Tensor, ""]:
+        """See `SemanticLossConfig.term`."""
+        del classes
+        return dice(logits, truth, voxel_weight)
