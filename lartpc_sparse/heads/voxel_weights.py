@@ -17,6 +17,8 @@ from torch import Tensor
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.heads.class_groups import regroup
 from lartpc_sparse.schema import PartConfig
+from lartpc_sparse.sparse.native import neighbours as native
+from lartpc_sparse.sparse.native.library import missing_reason
 
 __all__ = [
     "ClusterVertexConfig",
@@ -56,7 +58,9 @@ def near_other_class(
         distance: in voxels; Euclidean, or with `box` the longest of the differences along the axes.
         box: see `distance`.
     """
-    near = np.zeros(len(coords), dtype=bool)
+    if missing_reason() is None:
+        return native.near_other_class(coords, semantic, distance, box=box)
+    near = np.zeros(len(coords), dtype=np.bool_)
     labelled = np.flatnonzero(semantic >= 0)
     for number in np.unique(semantic[labelled]):
         own = labelled[semantic[labelled] == number]

@@ -19,12 +19,25 @@ TRAINING = [path for path in CONFIGS if not path.name.startswith("simulate_")]
 SIMULATING = [path for path in CONFIGS if path.name.startswith("simulate_")]
 
 
+@pytest.fixture(scope="session")
+def plane_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two images of the plane y, from the packaged sample."""
+    folder = tmp_path_factory.mktemp("planes")
+    source = {"kind": "wire_planes", "events": 2, "reader": {"kind": "sample", "split": "train"}}
+    chain = folder / "planes.yaml"
+    chain.write_text(yaml.safe_dump({"run": {"output_dir": str(folder)}, "simulate": source}))
+    assert main([str(chain)]) == 0
+    return str(folder / "events" / "y_*.h5")
+
+
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name)
-def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path) -> None:
-    values = yaml.safe_load(path.read_text())
+def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path, plane_file: str) -> None:
+    values = yaml.safe_load(dump_config(load_config(path, ChainConfig)))
     for part, split in (("train", "train"), ("validation", "validation"), ("test", "test")):
         if part in values["data"]:
-            values["data"][part] = {"kind": "sample", "split": split, "limit": 2}
+            planes = values["model"]["dim"] == 2
+            reader = {"kind": "voxels", "files": [plane_file]} if planes else {"kind": "sample", "split": split}
+            values["data"][part] = {**reader, "limit": 2}
     values["data"]["batch"] = {"events": 2}
     values["run"]["output_dir"] = str(tmp_path / "run")
     values["train"] |= {"epochs": 1, "precision": "32"}
@@ -38,10 +51,12 @@ def test_a_config_runs_on_the_sample(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SIMULATING, ids=lambda path: path.name)
 def test_a_simulating_config_runs(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     few = ["simulate.events=1", "simulate.processes=1"]
-    if yaml.safe_load(path.read_text())["simulate"]["kind"] == "geant4":
+    simulate = yaml.safe_load(path.read_text())["simulate"]
+    generator = "simulate.generator" if simulate.get("generator") else "simulate"
+    if "geant4" in (simulate["kind"], simulate.get("generator", {}).get("kind")):
         if importlib.util.find_spec("geant4_pybind") is None:
             pytest.skip("the package geant4-pybind is not installed")
-        few.append(f"simulate.tables={request.getfixturevalue('shared_data') / 'g4data'}")
+        few.append(f"{generator}.tables={request.getfixturevalue('shared_data') / 'g4data'}")
     assert main([str(path), "--set", *few, f"run.output_dir={tmp_path}"]) == 0
     for stream in {file.stem.rpartition("_")[0] for file in (tmp_path / "events").glob("*.h5")}:
         assert len(VoxelsConfig(files=(str(tmp_path / "events" / f"{stream}_*.h5"),)).build()) == 1

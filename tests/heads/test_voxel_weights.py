@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from labelled_events import CLASSES, make_event, random_event
 from pydantic import ValidationError
 
+from lartpc_sparse.heads import voxel_weights
 from lartpc_sparse.heads.voxel_weights import (
     ClusterVertexConfig,
+    InverseFrequencyConfig,
     NoWeightingConfig,
+    PublicCodeConfig,
     SemanticWeights,
     WeightingConfig,
     cluster_weights,
@@ -54,6 +58,53 @@ def test_published_weights_equal_all_pairs(crowd: tuple[int, Rows], distance: fl
     np.testing.assert_allclose(found, published_weights(rows, distance), rtol=1e-6)
 
 
+def near_by_all_pairs(coords: np.ndarray, semantic: np.ndarray, distance: float, box: bool) -> list[bool]:
+    near = []
+    for where, own in zip(coords, semantic, strict=True):
+        gap = np.abs(coords - where).astype(float)
+        length = gap.max(axis=1, initial=0) if box else np.sqrt((gap**2).sum(axis=1))
+        near.append(own >= 0 and bool(((length <= distance) & (semantic >= 0) & (semantic != own)).any()))
+    return near
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@given(crowd=crowds(), distance=st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0, 4.5]), box=st.booleans(), far=st.booleans())
+def test_near_another_class_equals_all_pairs(
+    compiled: bool, crowd: tuple[int, Rows], distance: float, box: bool, far: bool
+) -> None:
+    coords, semantic, _ = columns(*crowd)
+    coords = coords * np.int32(700 if far else 1) - np.int32(3)
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(voxel_weights, "missing_reason", lambda: "no compiler")
+        elif voxel_weights.missing_reason() is not None:
+            pytest.skip("the C++ kernels were not built")
+        found = near_other_class(coords, semantic, distance, box=box)
+    assert found.tolist() == near_by_all_pairs(coords, semantic, distance, box)
+
+
+@given(crowd=crowds())
+def test_public_code_looks_in_a_box(crowd: tuple[int, Rows]) -> None:
+    coords, semantic, instance = columns(*crowd)
+    near = near_by_all_pairs(coords, semantic, 3.0, box=True)
+    expected = [0.0 if own < 0 else 2.0 if close else 0.5 for own, close in zip(semantic, near, strict=True)]
+    assert PublicCodeConfig().weights(coords, semantic, instance).tolist() == expected
+
+
+@given(crowd=crowds(), power=st.sampled_from([0.5, 1.0]), given=st.booleans())
+def test_inverse_frequency_gives_every_class_its_share(crowd: tuple[int, Rows], power: float, given: bool) -> None:
+    classes = ("a", "b", "c")
+    config = InverseFrequencyConfig(power=power, frequencies={"a": 0.5, "b": 0.3, "c": 0.2} if given else None)
+    coords, semantic, instance = columns(*crowd)
+    one = torch.from_numpy(config.weights(coords, semantic, instance))
+    assert one.tolist() == [float(own >= 0) for own in semantic]
+    found = config.in_batch(one, torch.from_numpy(semantic), classes)
+    number = np.bincount(semantic[semantic >= 0], minlength=3)
+    frequency = np.array([0.5, 0.3, 0.2]) if given else number / max(number.sum(), 1)
+    expected = [0.0 if own < 0 else frequency[own] ** -power for own in semantic]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
 @given(crowd=crowds())
 def test_without_weighting_every_labelled_voxel_counts_one(crowd: tuple[int, Rows]) -> None:
     dim, rows = crowd
@@ -91,7 +142,9 @@ def test_an_unlabelled_voxel_is_no_other_class() -> None:
     assert near_other_class(coords, np.array([0, -1, 1]), 3.0).tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("weighting", [ClusterVertexConfig(), NoWeightingConfig()])
+@pytest.mark.parametrize(
+    "weighting", [ClusterVertexConfig(), PublicCodeConfig(), InverseFrequencyConfig(), NoWeightingConfig()]
+)
 def test_transform_adds_a_column_of_the_head_classes(weighting: WeightingConfig) -> None:
     event = random_event(0, 3)
     transform = SemanticWeights(weighting, {"tracks": ("HIP", "MIP"), "shower": ("shower",)})

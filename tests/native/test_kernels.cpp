@@ -234,6 +234,30 @@ void check_norm(int64_t n, int64_t channels, double slope, int threads) {
   }
 }
 
+void check_near_other_class(int64_t n, int dim, double distance, bool box) {
+  std::uniform_int_distribution<int32_t> place(-6, 6), label(-1, 2);
+  std::vector<int32_t> coords(n * dim);
+  std::vector<int64_t> labels(n);
+  std::vector<uint8_t> near(n);
+  for (int32_t& c : coords) c = place(random_source);
+  for (int64_t& l : labels) l = label(random_source);
+  CHECK(lartpc_near_other_class(coords.data(), labels.data(), n, dim, distance, box, near.data()) == 0);
+  for (int64_t i = 0; i < n; ++i) {
+    bool expected = false;
+    for (int64_t j = 0; j < n; ++j) {
+      double longest = 0, square = 0;
+      for (int axis = 0; axis < dim; ++axis) {
+        const double step = std::abs(coords[i * dim + axis] - coords[j * dim + axis]);
+        longest = std::max(longest, step);
+        square += step * step;
+      }
+      const bool close = box ? longest <= distance : square <= distance * distance;
+      expected |= close && labels[i] >= 0 && labels[j] >= 0 && labels[i] != labels[j];
+    }
+    CHECK((near[i] != 0) == expected);
+  }
+}
+
 }  // namespace
 
 // With "threads" only what shows how threads meet.
@@ -246,6 +270,9 @@ int main(int argc, char** argv) {
       continue;
     }
     if (!only_threads) {
+      for (const int64_t n : {0, 1, 2, 60}) {
+        for (int dim = 1; dim <= 4; ++dim) check_near_other_class(n, dim, 1.0 + dim, n % 2 == 0);
+      }
       check_batch({}, 4, 1);
       check_batch({0, 0}, 4, 2);
       check_batch({1}, 4, 1);

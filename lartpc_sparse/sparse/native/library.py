@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 2
+_ABI_VERSION = 3
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -108,6 +108,10 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
             *(c_void_p,) * 3,
             c_int32,
         ),
+    ),
+    "near_other_class": (
+        c_int32,
+        (c_void_p, c_void_p, c_int64, c_int32, c_double, c_int32, c_void_p),
     ),
     "fma_peak": (c_double, (c_int32, c_double)),
 }

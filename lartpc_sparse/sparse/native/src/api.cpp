@@ -12,6 +12,7 @@
 #include "index.h"
 #include "kernels.h"
 #include "maps.h"
+#include "neighbours.h"
 #include "norm.h"
 #include "pool.h"
 
@@ -203,7 +204,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 2; }
+int32_t lartpc_abi_version() { return 3; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -347,6 +348,14 @@ int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, con
   return guarded<>(-1, [&] {
     norm_gradient(dtype_index(dtype, 2), {x, x_stride, grad, grad_stride, n, channels},
                   {scale, shift, mean, rstd, slope}, dx, grad_weight, grad_bias, threads);
+    return 0;
+  });
+}
+
+int32_t lartpc_near_other_class(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, double distance,
+                                int32_t box, uint8_t* near) {
+  return guarded<>(-1, [&] {
+    near_other_class(coords, label, n, dim, distance, box != 0, near);
     return 0;
   });
 }

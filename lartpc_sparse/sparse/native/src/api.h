@@ -107,5 +107,10 @@ LARTPC_API int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_
                                         const double* shift, const double* mean, const double* rstd, double slope,
                                         void* dx, double* grad_weight, double* grad_bias, int32_t threads);
 
+// near[i] = 1 when voxel i and one of another class within `distance` both have a label >= 0; box: the longest difference
+// along an axis instead of the Euclidean distance. Needs 1 to 4 axes.
+LARTPC_API int32_t lartpc_near_other_class(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim,
+                                           double distance, int32_t box, uint8_t* near);
+
 // Multiply-add throughput of `threads` threads over `seconds`, in GFLOP/s: what the kernels are measured against.
 LARTPC_API double lartpc_fma_peak(int32_t threads, double seconds);
