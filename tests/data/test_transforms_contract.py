@@ -107,6 +107,11 @@ class TestEnergyThreshold(TransformContract):
         return EnergyThresholdConfig(min_mev=1.5)
 
 
+class TestDrawnEnergyThreshold(TransformContract):
+    def config(self, dim: int) -> TransformConfig:
+        return EnergyThresholdConfig(min_mev=(0.5, 2.5))
+
+
 class TestLogEnergy(TransformContract):
     keeps_rows = keeps_energy = True
 

@@ -85,6 +85,14 @@ def test_energy_threshold_keeps_the_border() -> None:
     assert len(EnergyThreshold(1e6)(event, rng())) == 0
 
 
+def test_energy_threshold_drawn_between_two() -> None:
+    event = make_event([[i, 0, 0] for i in range(400)], np.geomspace(0.01, 1.0, 400))
+    lowest = np.array([EnergyThreshold((0.05, 0.2))(event, rng(seed)).energy.min() for seed in range(300)])
+    assert ((lowest >= 0.05) & (lowest < 0.21)).all()
+    assert np.median(lowest) == pytest.approx(0.1, rel=0.15)  # even in the logarithm
+    assert EnergyThreshold((0.1, 0.1))(event, rng()).energy.min() >= np.float32(0.1)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("transform", [EnergyThreshold(0.1), LogEnergy(), MaskBoxes()])
 def test_energies_that_are_not_finite_are_refused(transform: Transform, value: float) -> None:
@@ -141,6 +149,12 @@ def test_scale_energy_is_one_log_normal_factor() -> None:
     assert logs.std() == pytest.approx(0.2, rel=0.15)
 
 
+def test_scale_energy_by_a_given_factor() -> None:
+    event = random_event(1, 20)
+    scaled = ScaleEnergyConfig(sigma=0, factor=1.25).build()(event, rng())
+    np.testing.assert_allclose(scaled.energy, 1.25 * event.energy, rtol=1e-6)
+
+
 def test_scale_energy_scales_only_features_that_are_the_energy() -> None:
     event = random_event(1, 5)
     event = event.replace(feats=np.concatenate([np.ones((5, 1), np.float32), event.feats], axis=1))
@@ -188,6 +202,11 @@ def test_configs_refuse_impossible_numbers() -> None:
         (LogEnergyConfig, {"min": 0}),
         (LogEnergyConfig, {"max": float("inf")}),
         (ScaleEnergyConfig, {"sigma": 0}),
+        (ScaleEnergyConfig, {"sigma": -0.1}),
+        (ScaleEnergyConfig, {"factor": 0}),
+        (EnergyThresholdConfig, {"min_mev": [0.2, 0.1]}),
+        (EnergyThresholdConfig, {"min_mev": [0, 0.1]}),
+        (EnergyThresholdConfig, {"min_mev": [0.1, 0.3], "max_mev": 0.2}),
         (ScaleEnergyConfig, {"sigmma": 1}),
     ):
         with pytest.raises(ValidationError):

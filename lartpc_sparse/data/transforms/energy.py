@@ -144,25 +144,36 @@ def log_scale(energy: Float[np.ndarray, " N"], minimum: float, maximum: float) -
 
 
 class ScaleEnergyConfig(TransformConfig):
-    """Multiply all energies of an event by one random factor, as an uncertain calibration would."""
+    """Multiply all energies of an event by one factor: random, as an uncertain calibration would, or given."""
 
     kind: Literal["scale_energy"] = "scale_energy"
-    sigma: Positive = Field(default=0.1, description="standard deviation of the factor's natural logarithm")
+    sigma: NotNegative = Field(
+        default=0.1, description="standard deviation of the factor's natural logarithm; 0: not random"
+    )
+    factor: Positive = Field(default=1.0, description="middle of the factor: another calibration, or a unit")
+
+    @model_validator(mode="after")
+    def _does_something(self) -> ScaleEnergyConfig:
+        if self.sigma == 0 and self.factor == 1:
+            raise ValueError("sigma 0 and factor 1 leave every energy as it is; give one of them")
+        return self
 
     def build(self) -> ScaleEnergy:
         """The transform."""
-        return ScaleEnergy(sigma=self.sigma)
+        return ScaleEnergy(sigma=self.sigma, factor=self.factor)
 
 
 @dataclass(frozen=True)
 class ScaleEnergy:
-    """Multiply the energy, and the features that equal it, by exp(sigma z), z standard normal.
+    """Multiply the energy, and the features that equal it, by factor exp(sigma z), z standard normal.
 
     Attributes:
         sigma: spread of the factor's natural logarithm.
+        factor: its middle.
     """
 
     sigma: float = 0.1
+    factor: float = 1.0
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The scaled event.
@@ -172,7 +183,7 @@ class ScaleEnergy:
                 event is masked.
         """
         scaled = energy_features(event, "scale_energy")
-        factor = np.float32(np.exp(self.sigma * rng.standard_normal()))
+        factor = np.float32(self.factor * np.exp(self.sigma * rng.standard_normal()))
         feats = event.feats.copy()
         feats[:, scaled] *= factor
         return event.replace(energy=event.energy * factor, feats=feats)
