@@ -8,12 +8,15 @@ from lartpc_sparse.cluster.spatial_embedding import (
     decode_by_class,
     decode_embedding,
 )
+from lartpc_sparse.cluster.voxel_graph import agglomerate, near_pairs
 
 __all__ = [
     "ClusterThresholds",
     "Leftover",
+    "agglomerate",
     "connected_components",
     "dbscan",
     "decode_by_class",
     "decode_embedding",
+    "near_pairs",
 ]

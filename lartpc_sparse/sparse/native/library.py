@@ -113,6 +113,8 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         c_int32,
         (c_void_p, c_void_p, c_int64, c_int32, c_double, c_int32, c_void_p),
     ),
+    "near_pairs": (c_int64, (c_void_p, c_void_p, c_int64, c_int32, c_int32, c_int64, c_void_p)),
+    "agglomerate": (c_int64, (c_void_p, c_void_p, c_int64, c_int64, c_double, c_double, c_void_p)),
     "fma_peak": (c_double, (c_int32, c_double)),
 }
 

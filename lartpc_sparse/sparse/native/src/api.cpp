@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "graph.h"
 #include "index.h"
 #include "kernels.h"
 #include "maps.h"
@@ -358,6 +359,22 @@ int32_t lartpc_near_other_class(const int32_t* coords, const int64_t* label, int
     near_other_class(coords, label, n, dim, distance, box != 0, near);
     return 0;
   });
+}
+
+int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, int32_t reach,
+                          int64_t capacity, int64_t* pairs) {
+  return guarded<>(int64_t{-1}, [&] {
+    const std::vector<int64_t> found = near_pairs(coords, label, n, dim, reach);
+    const auto number = static_cast<int64_t>(found.size() / 2);
+    std::copy_n(found.begin(), 2 * std::min(number, capacity), pairs);
+    return number;
+  });
+}
+
+int64_t lartpc_agglomerate(const int64_t* pairs, const float* scores, int64_t num_pairs, int64_t num_nodes,
+                           double threshold, double certain, int64_t* cluster) {
+  return guarded<>(int64_t{-1},
+                   [&] { return agglomerate(pairs, scores, num_pairs, num_nodes, threshold, certain, cluster); });
 }
 
 double lartpc_fma_peak(int32_t threads, double seconds) {

@@ -1,0 +1,209 @@
+#include "graph.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <queue>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+namespace lartpc {
+namespace {
+
+constexpr int MAX_AXES = 4;
+
+struct Keyed {
+  uint64_t key;
+  int64_t row;
+  bool operator<(const Keyed& other) const { return key != other.key ? key < other.key : row < other.row; }
+};
+
+// Labelled voxels in the order of label | last axis | ... | first axis, with room for `reach` around each field.
+std::vector<Keyed> sorted_keys(const int32_t* coords, const int64_t* label, int64_t n, int dim, int32_t reach,
+                               std::array<int, MAX_AXES>& shifts) {
+  std::array<int64_t, MAX_AXES> low{}, high{};
+  int64_t top = -1, number = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (label[i] < 0) continue;
+    for (int axis = 0; axis < dim; ++axis) {
+      const int64_t c = coords[i * dim + axis];
+      low[axis] = number ? std::min(low[axis], c) : c;
+      high[axis] = number ? std::max(high[axis], c) : c;
+    }
+    top = std::max(top, label[i]);
+    ++number;
+  }
+  int used = 0;
+  for (int axis = 0; axis < dim; ++axis) {
+    shifts[axis] = used;
+    int bits = 1;
+    while ((int64_t{1} << bits) < high[axis] - low[axis] + 1 + 2 * int64_t{reach}) ++bits;
+    used += bits;
+  }
+  if (used >= 63 || (number && top >= int64_t{1} << (63 - used)))
+    throw std::length_error("labels and coordinates do not fit into a key of 64 bits");
+  std::vector<Keyed> keys;
+  keys.reserve(number);
+  for (int64_t i = 0; i < n; ++i) {
+    if (label[i] < 0) continue;
+    uint64_t key = static_cast<uint64_t>(label[i]) << used;
+    for (int axis = 0; axis < dim; ++axis)
+      key += static_cast<uint64_t>(coords[i * dim + axis] - low[axis] + reach) << shifts[axis];
+    keys.push_back({key, i});
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+// Key differences of the rows along the first axis that come after a voxel's own: half of those around it.
+std::vector<uint64_t> later_rows(int dim, int32_t reach, const std::array<int, MAX_AXES>& shifts) {
+  std::vector<uint64_t> rows{0};
+  for (int axis = 1; axis < dim; ++axis) {
+    std::vector<uint64_t> longer;
+    for (const uint64_t row : rows)
+      for (int32_t step = -reach; step <= reach; ++step)
+        longer.push_back(row + (static_cast<uint64_t>(int64_t{step}) << shifts[axis]));
+    rows.swap(longer);
+  }
+  // Differences are two's complement numbers; those that lead backwards belong to the other voxel of the pair.
+  rows.erase(std::remove_if(rows.begin(), rows.end(), [](uint64_t row) { return static_cast<int64_t>(row) < 0; }),
+             rows.end());
+  return rows;
+}
+
+class Clusters {
+ public:
+  explicit Clusters(int64_t n) : parent_(n) { std::iota(parent_.begin(), parent_.end(), int64_t{0}); }
+
+  int64_t find(int64_t node) {
+    while (parent_[node] != node) node = parent_[node] = parent_[parent_[node]];
+    return node;
+  }
+
+  void join(int64_t child, int64_t root) { parent_[child] = root; }
+
+ private:
+  std::vector<int64_t> parent_;
+};
+
+struct Link {
+  double sum = 0;
+  int64_t count = 0;
+  double mean() const { return sum / static_cast<double>(count); }
+};
+
+struct Candidate {
+  double mean;
+  int64_t one, other;  // one < other
+  // Highest mean first; among equals the lowest clusters, so that the result is a function of the graph alone.
+  bool operator<(const Candidate& c) const {
+    return mean != c.mean ? mean < c.mean : one != c.one ? one > c.one : other > c.other;
+  }
+};
+
+class Agglomeration {
+ public:
+  Agglomeration(int64_t nodes, double threshold) : clusters_(nodes), links_(nodes), threshold_(threshold) {}
+
+  Clusters& clusters() { return clusters_; }
+
+  void link(int64_t one, int64_t other, double sum, int64_t count) {
+    for (const auto& [a, b] : {std::pair{one, other}, std::pair{other, one}}) {
+      Link& link = links_[a][b];
+      link.sum += sum;
+      link.count += count;
+    }
+  }
+
+  void run() {
+    for (int64_t a = 0; a < static_cast<int64_t>(links_.size()); ++a)
+      for (const auto& [b, link] : links_[a])
+        if (a < b) offer(a, b, link);
+    while (!queue_.empty()) {
+      const Candidate best = queue_.top();
+      queue_.pop();
+      const auto found = links_[best.one].find(best.other);
+      if (found != links_[best.one].end() && found->second.mean() == best.mean) merge(best.one, best.other);
+    }
+  }
+
+ private:
+  void offer(int64_t a, int64_t b, const Link& link) {
+    if (link.mean() >= threshold_) queue_.push({link.mean(), std::min(a, b), std::max(a, b)});
+  }
+
+  // The cluster with fewer links is poured into the other.
+  void merge(int64_t one, int64_t other) {
+    const bool smaller = links_[one].size() < links_[other].size();
+    const int64_t from = smaller ? one : other, into = smaller ? other : one;
+    clusters_.join(from, into);
+    links_[into].erase(from);
+    for (const auto& [neighbour, link] : links_[from]) {
+      if (neighbour == into) continue;
+      links_[neighbour].erase(from);
+      Link& there = links_[into][neighbour];
+      there.sum += link.sum;
+      there.count += link.count;
+      links_[neighbour][into] = there;
+      offer(into, neighbour, there);
+    }
+    std::unordered_map<int64_t, Link>().swap(links_[from]);
+  }
+
+  Clusters clusters_;
+  std::vector<std::unordered_map<int64_t, Link>> links_;
+  std::priority_queue<Candidate> queue_;
+  double threshold_;
+};
+
+}  // namespace
+
+std::vector<int64_t> near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int dim, int32_t reach) {
+  std::array<int, MAX_AXES> shifts{};
+  const std::vector<Keyed> keys = sorted_keys(coords, label, n, dim, reach, shifts);
+  const auto count = static_cast<int64_t>(keys.size());
+  std::vector<int64_t> pairs;
+  pairs.reserve(16 * keys.size());
+  for (const uint64_t row : later_rows(dim, reach, shifts)) {
+    int64_t cursor = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const uint64_t middle = keys[i].key + row;
+      if (row == 0) cursor = i + 1;
+      while (cursor < count && keys[cursor].key + reach < middle) ++cursor;
+      for (int64_t j = cursor; j < count && keys[j].key <= middle + reach; ++j) {
+        pairs.push_back(keys[i].row);
+        pairs.push_back(keys[j].row);
+      }
+    }
+  }
+  return pairs;
+}
+
+int64_t agglomerate(const int64_t* pairs, const float* scores, int64_t num_pairs, int64_t num_nodes, double threshold,
+                    double certain, int64_t* cluster) {
+  for (int64_t e = 0; e < 2 * num_pairs; ++e)
+    if (pairs[e] < 0 || pairs[e] >= num_nodes) throw std::out_of_range("an edge names a node that does not exist");
+  Agglomeration agglomeration(num_nodes, threshold);
+  Clusters& clusters = agglomeration.clusters();
+  for (int64_t e = 0; e < num_pairs; ++e) {
+    if (!(scores[e] >= certain)) continue;
+    const int64_t a = clusters.find(pairs[2 * e]), b = clusters.find(pairs[2 * e + 1]);
+    clusters.join(std::max(a, b), std::min(a, b));
+  }
+  for (int64_t e = 0; e < num_pairs; ++e) {
+    const int64_t a = clusters.find(pairs[2 * e]), b = clusters.find(pairs[2 * e + 1]);
+    if (a != b) agglomeration.link(a, b, scores[e], 1);
+  }
+  agglomeration.run();
+  std::vector<int64_t> number(num_nodes, -1);
+  int64_t found = 0;
+  for (int64_t i = 0; i < num_nodes; ++i) {
+    int64_t& own = number[clusters.find(i)];
+    if (own < 0) own = found++;
+    cluster[i] = own;
+  }
+  return found;
+}
+
+}  // namespace lartpc
