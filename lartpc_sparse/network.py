@@ -18,6 +18,7 @@ from lartpc_sparse.heads import (
     SemanticConfig,
     SemanticLabels,
     SpatialEmbeddingConfig,
+    VoxelGraphConfig,
     normalised_coordinates,
 )
 from lartpc_sparse.heads.base import Head
@@ -26,7 +27,7 @@ from lartpc_sparse.sparse import Engine, SparseTensor, TorchEngine
 
 __all__ = ["HeadField", "ModelConfig", "Network"]
 
-HeadField = Annotated[HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, InpaintConfig)]
+HeadField = Annotated[HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, VoxelGraphConfig, InpaintConfig)]
 
 
 class ModelConfig(Config):

@@ -4,6 +4,7 @@ from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, Seman
 from lartpc_sparse.heads.inpaint import InpaintConfig, InpaintHead
 from lartpc_sparse.heads.semantic import SemanticConfig, SemanticHead
 from lartpc_sparse.heads.spatial_embedding import SpatialEmbeddingConfig, SpatialEmbeddingHead, normalised_coordinates
+from lartpc_sparse.heads.voxel_graph import VoxelGraphConfig, VoxelGraphHead
 
 __all__ = [
     "Decoded",
@@ -17,5 +18,7 @@ __all__ = [
     "SemanticLabels",
     "SpatialEmbeddingConfig",
     "SpatialEmbeddingHead",
+    "VoxelGraphConfig",
+    "VoxelGraphHead",
     "normalised_coordinates",
 ]

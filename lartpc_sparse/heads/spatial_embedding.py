@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from lartpc_sparse.cluster import ClusterThresholds, Leftover, connected_components, decode_by_class
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.data.prediction_file import Prediction
-from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
+from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.losses import MaskLoss, embedding_loss_terms, find_instances
-from lartpc_sparse.metrics.clustering import ClusteringScores, clustering_scores, summarise_clustering
-from lartpc_sparse.schema import Config, UserError
+from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
 
-__all__ = ["EmbeddingEvaluator", "SpatialEmbeddingConfig", "SpatialEmbeddingHead", "normalised_coordinates"]
+__all__ = ["SpatialEmbeddingConfig", "SpatialEmbeddingHead", "normalised_coordinates"]
 
 
 class LossWeights(Config):
@@ -89,9 +89,9 @@ class SpatialEmbeddingConfig(HeadConfig):
         """See `HeadConfig.build`."""
         return SpatialEmbeddingHead(self, in_channels, dim)
 
-    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> EmbeddingEvaluator:
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
         """See `HeadConfig.evaluator`."""
-        return EmbeddingEvaluator(self, name, truth_classes)
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
 
 
 def normalised_coordinates(batch: Batch) -> Tensor:
@@ -148,22 +148,11 @@ class SpatialEmbeddingHead(Head):
         Raises:
             UserError: neither a semantic head nor true semantics say what class a voxel has.
         """
-        sources: dict[str, SemanticLabels] = {}
-        if semantic is not None:
-            sources["cluster"] = semantic
-        if "semantic" in batch.labels:
-            truth = batch.labels["semantic"].cpu().numpy().astype(np.int64)
-            sources["cluster_true_semantics"] = SemanticLabels(truth, batch.classes)
-        if not sources:
-            raise UserError(
-                "the spatial_embedding head clusters class by class, but the model has no semantic head and the "
-                "events no semantic truth; add a head of kind semantic to model.heads"
-            )
         columns = {}
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
         arrays["coords"] = batch.coords.cpu().numpy()
         offsets = batch.offsets.tolist()
-        for column, labels in sources.items():
+        for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
             classes = regroup(labels.labels, labels.classes, self.config.classes)
             parts = [
                 self._decode_event(arrays, classes, slice(start, stop)) for start, stop in itertools.pairwise(offsets)
@@ -184,48 +173,3 @@ class SpatialEmbeddingHead(Head):
         if self.config.split_unconnected:
             clusters = connected_components(arrays["coords"][rows], clusters)
         return clusters.astype(np.int32)
-
-
-class EmbeddingEvaluator(Evaluator):
-    """Clustering metrics per event and class, with true and with predicted semantics, beside connected components."""
-
-    def __init__(self, config: SpatialEmbeddingConfig, name: str, truth_classes: tuple[str, ...]) -> None:
-        self.config = config
-        self.name = name
-        self.truth_classes = truth_classes
-        self.scores: dict[str, dict[str, list[ClusteringScores]]] = {}
-
-    def update(self, prediction: Prediction) -> None:
-        """See `Evaluator.update`."""
-        if not {"semantic", "instance"} <= set(prediction.truth):
-            return
-        semantic = regroup(prediction.truth["semantic"].astype(np.int64), self.truth_classes, self.config.classes)
-        instance = prediction.truth["instance"].astype(np.int64)
-        clusters = {"connected_components": connected_components(prediction.coords, semantic)}
-        for source, column in (("predicted", "cluster"), ("true", "cluster_true_semantics")):
-            if f"{self.name}/{column}" in prediction.columns:
-                clusters[source] = prediction.columns[f"{self.name}/{column}"].astype(np.int64)
-        for number, name in enumerate(self.config.classes):
-            rows = (semantic == number) & (instance >= 0)
-            for source, found in clusters.items():
-                scores = clustering_scores(instance[rows], found[rows])
-                if scores is not None:
-                    self.scores.setdefault(source, {}).setdefault(name, []).append(scores)
-
-    def result(self) -> dict[str, Any]:
-        """See `Evaluator.result`."""
-        summary = {
-            source: {name: summarise_clustering(scores) for name, scores in by_class.items()}
-            for source, by_class in self.scores.items()
-        }
-        baselines = {"connected_components": summary.pop("connected_components", {})}
-        return {
-            "kind": "spatial_embedding",
-            "classes": list(self.config.classes),
-            "semantics": summary,
-            "mean_ari": {
-                source: float(np.mean([score.ari for scores in by_class.values() for score in scores]))
-                for source, by_class in self.scores.items()
-            },
-            "baselines": baselines,
-        }

@@ -19,11 +19,13 @@ Headlines = Callable[[dict[str, Any]], tuple[tuple[str, str, str], ...]]
 _HEADLINES: dict[str, Headlines] = {
     "semantic": semantic_headlines,
     "spatial_embedding": clustering_headlines,
+    "voxel_graph": clustering_headlines,
     "inpaint": inpainting_headlines,
 }
 _SECTIONS: dict[str, Callable[[str, dict[str, Any]], Section]] = {
     "semantic": semantic_section,
     "spatial_embedding": clustering_section,
+    "voxel_graph": clustering_section,
     "inpaint": inpainting_section,
 }
 

@@ -15,7 +15,7 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     table.add_column("head")
     table.add_column("quantity")
     table.add_column("value", justify="right")
-    rows = {"semantic": _semantic, "spatial_embedding": _embedding, "inpaint": _inpaint}
+    rows = {"semantic": _semantic, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
     for name, head in metrics["heads"].items():
         for quantity, value in rows.get(head["kind"], lambda _: [])(head):
             table.add_row(name, quantity, "-" if value is None else f"{value:.3f}")

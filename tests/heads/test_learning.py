@@ -50,6 +50,15 @@ def test_the_semantic_head_learns(dim: int) -> None:
 
 
 @in_2d_and_3d
+def test_the_voxel_graph_head_learns(dim: int) -> None:
+    """The loss falls to a tenth and the particles are told apart, also those that are not connected."""
+    linkage = {name: {"reach": 12, "threshold": 0.5} for name in ("shower", "track", "Michel", "delta")}
+    model, batch, history = overfit({"kind": "voxel_graph", "linkage": linkage}, dim, 60)
+    assert history[-1] < history[0] / 10
+    assert evaluated(model, batch)["mean_ari"]["true"] > 0.9
+
+
+@in_2d_and_3d
 def test_the_embedding_head_learns(dim: int) -> None:
     """The loss falls to a tenth and the particles are told apart."""
     model, batch, history = overfit({"kind": "spatial_embedding"}, dim, 80)

@@ -1,0 +1,183 @@
+"""Particle instances by a graph of near voxels with learned edge scores.
+
+Every voxel gets features; two voxels of one class that lie within reach of one another are an edge, whose score that
+both belong to one particle comes from the features and positions of its ends. Clusters are found by average linkage
+(`cluster.agglomerate`). The idea of scored edges on a voxel graph is that of Graph-SPICE (Koh et al., the follow-up of
+arXiv:2007.03083); here the features serve the edges alone, and a mean over the edges between two clusters decides.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from lartpc_sparse.cluster import agglomerate, near_pairs
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
+from lartpc_sparse.heads.instance_semantics import semantic_sources
+from lartpc_sparse.schema import Config
+from lartpc_sparse.sparse import SparseTensor
+
+__all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
+
+
+class LinkageConfig(Config):
+    """When the clusters of one class are joined."""
+
+    reach: int = Field(ge=1, description="longest difference along an axis between voxels that share an edge, voxels")
+    threshold: float = Field(ge=0, le=1, description="least mean score of the edges between two clusters, 0..1")
+    certain: float = Field(0.9999, ge=0, description="edges of at least this score are joined beforehand, 0..1")
+
+
+_LINKAGE = {
+    "shower": LinkageConfig(reach=1, threshold=0.5),
+    "track": LinkageConfig(reach=3, threshold=0.5),
+    "Michel": LinkageConfig(reach=3, threshold=0.5),
+    "delta": LinkageConfig(reach=3, threshold=0.5),
+}
+
+
+class VoxelGraphConfig(HeadConfig):
+    """Configuration of `VoxelGraphHead`."""
+
+    kind: Literal["voxel_graph"] = "voxel_graph"
+    classes: dict[str, tuple[str, ...]] = Field(
+        TRACK_SHOWER_GROUPS, description="classes that are clustered, each with the semantic classes it is made of"
+    )
+    features: int = Field(16, ge=1, description="features of a voxel that its edges are scored with")
+    hidden: int = Field(32, ge=1, description="width of the layer that scores an edge")
+    different_weight: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="share of the edges between particles in the loss of a class; those within: the rest",
+    )
+    linkage: dict[str, LinkageConfig] = Field(_LINKAGE, description="reach and threshold of every class")
+
+    @model_validator(mode="after")
+    def _complete(self) -> VoxelGraphConfig:
+        missing = [name for name in self.classes if name not in self.linkage]
+        if missing:
+            raise ValueError(f"linkage has no entry for {', '.join(missing)}")
+        return self
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """One decoder."""
+        return ("graph",)
+
+    def build(self, *, in_channels: int, dim: int) -> VoxelGraphHead:
+        """See `HeadConfig.build`."""
+        return VoxelGraphHead(self, in_channels, dim)
+
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
+        """See `HeadConfig.evaluator`."""
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
+
+
+class VoxelGraphHead(Head):
+    """A linear layer to the features of the voxels, and two layers that score an edge."""
+
+    def __init__(self, config: VoxelGraphConfig, in_channels: int, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.describe = nn.Linear(in_channels, config.features)
+        self.compare = nn.Linear(2 * config.features + dim, config.hidden)
+        self.score = nn.Linear(config.hidden, 1)
+
+    def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
+        """`features` (N, F) of the voxels."""
+        del batch
+        return {"features": self.describe(features["graph"].feats).float()}
+
+    def logits(
+        self, features: Float[Tensor, "N F"], coords: Int64[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
+    ) -> Float[Tensor, " E"]:
+        """Score of each edge before the sigmoid; symmetric in its ends.
+
+        Args:
+            features: of the voxels.
+            coords: voxel index.
+            pairs: rows of the two ends of each edge.
+        """
+        one, other = features[pairs[:, 0]], features[pairs[:, 1]]
+        gap = (coords[pairs[:, 0]] - coords[pairs[:, 1]]).abs().to(features.dtype)
+        edge = torch.cat([one + other, (one - other).abs(), gap - 1.0], dim=1)
+        scores: Tensor = self.score(F.relu(self.compare(edge)))
+        return scores[:, 0]
+
+    def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """`edges`: binary cross-entropy, balanced between edges within and between particles, averaged over classes."""
+        semantic = regroup_tensor(batch.label("semantic"), batch.classes, self.config.classes)
+        instance = batch.label("instance")
+        semantic = torch.where(instance >= 0, semantic, -1)
+        pairs = self._pairs(batch, semantic.cpu().numpy()).to(instance.device)
+        logits = self.logits(output["features"], batch.coords.long(), pairs)
+        same = instance[pairs[:, 0]] == instance[pairs[:, 1]]
+        each = F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction="none")
+        kind = 2 * semantic[pairs[:, 0]] + same
+        count = torch.bincount(kind, minlength=2 * len(self.config.classes)).to(logits.dtype)
+        mean = each.new_zeros(len(count)).index_add(0, kind, each) / count.clamp(min=1)
+        share = torch.tensor([self.config.different_weight, 1.0 - self.config.different_weight], device=mean.device)
+        present = (count.reshape(-1, 2) > 0).any(1)
+        loss = (mean.reshape(-1, 2) * share).sum() / present.sum().clamp(min=1)
+        return {"edges": loss + 0.0 * output["features"].sum()}
+
+    def _pairs(self, batch: Batch, semantic: np.ndarray) -> Int64[Tensor, "E 2"]:
+        """The edges of a batch, with the reach of each class; ends of one event and class."""
+        coords = batch.coords.cpu().numpy()
+        event = batch.batch_index().cpu().numpy()
+        found = [np.empty((0, 2), dtype=np.int64)]
+        reaches = [self.config.linkage[name].reach for name in self.config.classes]
+        for reach in sorted(set(reaches)):
+            chosen = np.isin(semantic, [number for number, own in enumerate(reaches) if own == reach])
+            label = np.where(chosen, event * len(reaches) + semantic, -1)
+            found.append(near_pairs(coords, label, reach))
+        return torch.from_numpy(np.concatenate(found))
+
+    @torch.no_grad()
+    def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
+        """`cluster` with predicted semantics, `cluster_true_semantics` with true ones; -1 is no cluster.
+
+        Raises:
+            UserError: neither a semantic head nor true semantics say what class a voxel has.
+        """
+        columns = {}
+        for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
+            classes = regroup(labels.labels, labels.classes, self.config.classes)
+            pairs = self._pairs(batch, classes)
+            scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
+            columns[column] = self._clusters(
+                pairs.numpy(), scores.cpu().numpy().astype(np.float32), classes, batch.offsets.cpu().numpy()
+            )
+        return Decoded(columns=columns)
+
+    def _clusters(self, pairs: np.ndarray, scores: np.ndarray, classes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Clusters of all events, numbered from 0 in each in the order of their first voxels."""
+        cluster = np.full(len(classes), -1, dtype=np.int64)
+        of_pair = classes[pairs[:, 0]] if len(pairs) else np.empty(0, dtype=np.int64)
+        for number, name in enumerate(self.config.classes):
+            rows = np.flatnonzero(classes == number)
+            place = np.full(len(classes), -1, dtype=np.int64)
+            place[rows] = np.arange(len(rows))
+            own = of_pair == number
+            linkage = self.config.linkage[name]
+            found = agglomerate(
+                place[pairs[own]], scores[own], len(rows), threshold=linkage.threshold, certain=linkage.certain
+            )
+            cluster[rows] = found * len(self.config.classes) + number
+        for start, stop in itertools.pairwise(offsets.tolist()):
+            own_rows = start + np.flatnonzero(cluster[start:stop] >= 0)
+            _, first, inverse = np.unique(cluster[own_rows], return_index=True, return_inverse=True)
+            cluster[own_rows] = np.argsort(np.argsort(first))[inverse]
+        return cluster.astype(np.int32)
