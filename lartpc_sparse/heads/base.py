@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
+from lartpc_sparse.heads.tuning import Tuner
 from lartpc_sparse.schema import PartConfig
 from lartpc_sparse.sparse import SparseTensor
 
@@ -83,6 +84,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
         """Predictions for a batch; `semantic` is what a semantic head of the same network has decoded."""
+
+    def tuner(self) -> Tuner | None:
+        """Chooses settings of the decoding on labelled events; None: there is nothing to choose."""
+        return None
 
 
 class HeadConfig(PartConfig, ABC):

@@ -22,6 +22,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
 from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.inpaint_tuning import InpaintTuner
 from lartpc_sparse.heads.losses import RegressionForm, track_nontrack_terms
 from lartpc_sparse.metrics.inpainting import GapResult, inpainting_scores
 from lartpc_sparse.schema import Config, OneOf
@@ -155,6 +156,10 @@ class InpaintHead(Head):
             {name: column[start:stop] for name, column in kept.items()} for start, stop in itertools.pairwise(bounds)
         ]
         return Decoded(tables=tables)
+
+    def tuner(self) -> InpaintTuner:
+        """See `Head.tuner`."""
+        return InpaintTuner(self.config)
 
 
 class InpaintEvaluator(Evaluator):

@@ -22,6 +22,7 @@ from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
+from lartpc_sparse.heads.instance_tuning import EmbeddingTuner
 from lartpc_sparse.heads.losses import MaskLoss, embedding_loss_terms, find_instances
 from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
@@ -84,6 +85,10 @@ class SpatialEmbeddingConfig(HeadConfig):
     def uses_coordinates(self) -> bool:
         """Positions are input features (arXiv:2007.03083)."""
         return True
+
+    def finish(self, coords: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+        """What is done with the clusters of an event or of one class of it after the decoding."""
+        return connected_components(coords, clusters) if self.split_unconnected else clusters
 
     def build(self, *, in_channels: int, dim: int) -> SpatialEmbeddingHead:
         """See `HeadConfig.build`."""
@@ -170,6 +175,8 @@ class SpatialEmbeddingHead(Head):
             thresholds,
             leftover=self.config.leftover,
         )
-        if self.config.split_unconnected:
-            clusters = connected_components(arrays["coords"][rows], clusters)
-        return clusters.astype(np.int32)
+        return self.config.finish(arrays["coords"][rows], clusters).astype(np.int32)
+
+    def tuner(self) -> EmbeddingTuner:
+        """See `Head.tuner`."""
+        return EmbeddingTuner(self.config)

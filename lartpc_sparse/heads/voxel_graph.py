@@ -9,7 +9,7 @@ arXiv:2007.03083); here the features serve the edges alone, and a mean over the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
+from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
 from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
 
@@ -34,7 +35,7 @@ __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
 class LinkageConfig(Config):
     """When the clusters of one class are joined."""
 
-    reach: int = Field(ge=1, description="longest difference along an axis between voxels that share an edge, voxels")
+    reach: int = Field(ge=1, description="longest difference along an axis of the edges that are used, voxels")
     threshold: float = Field(ge=0, le=1, description="least mean score of the edges between two clusters, 0..1")
     certain: float = Field(0.9999, ge=0, description="edges of at least this score are joined beforehand, 0..1")
 
@@ -62,13 +63,19 @@ class VoxelGraphConfig(HeadConfig):
         lt=1,
         description="share of the edges between particles in the loss of a class; those within: the rest",
     )
-    linkage: dict[str, LinkageConfig] = Field(_LINKAGE, description="reach and threshold of every class")
+    reach: int = Field(3, ge=1, description="longest difference along an axis of the edges that are learned, voxels")
+    linkage: dict[str, LinkageConfig] = Field(_LINKAGE, description="how every class is clustered")
 
     @model_validator(mode="after")
     def _complete(self) -> VoxelGraphConfig:
         missing = [name for name in self.classes if name not in self.linkage]
         if missing:
             raise ValueError(f"linkage has no entry for {', '.join(missing)}")
+        far = [f"{name} {own.reach}" for name, own in self.linkage.items() if own.reach > self.reach]
+        if far:
+            raise ValueError(
+                f"linkage reaches farther ({', '.join(far)}) than the edges that are learned, {self.reach}"
+            )
         return self
 
     @property
@@ -121,7 +128,8 @@ class VoxelGraphHead(Head):
         semantic = regroup_tensor(batch.label("semantic"), batch.classes, self.config.classes)
         instance = batch.label("instance")
         semantic = torch.where(instance >= 0, semantic, -1)
-        pairs = self._pairs(batch, semantic.cpu().numpy()).to(instance.device)
+        pairs = self._pairs(batch, semantic.cpu().numpy(), [self.config.reach] * len(self.config.classes))
+        pairs = pairs.to(instance.device)
         logits = self.logits(output["features"], batch.coords.long(), pairs)
         same = instance[pairs[:, 0]] == instance[pairs[:, 1]]
         each = F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction="none")
@@ -133,17 +141,31 @@ class VoxelGraphHead(Head):
         loss = (mean.reshape(-1, 2) * share).sum() / present.sum().clamp(min=1)
         return {"edges": loss + 0.0 * output["features"].sum()}
 
-    def _pairs(self, batch: Batch, semantic: np.ndarray) -> Int64[Tensor, "E 2"]:
+    def _pairs(self, batch: Batch, semantic: np.ndarray, reaches: Sequence[int]) -> Int64[Tensor, "E 2"]:
         """The edges of a batch, with the reach of each class; ends of one event and class."""
         coords = batch.coords.cpu().numpy()
         event = batch.batch_index().cpu().numpy()
         found = [np.empty((0, 2), dtype=np.int64)]
-        reaches = [self.config.linkage[name].reach for name in self.config.classes]
         for reach in sorted(set(reaches)):
             chosen = np.isin(semantic, [number for number, own in enumerate(reaches) if own == reach])
-            label = np.where(chosen, event * len(reaches) + semantic, -1)
-            found.append(near_pairs(coords, label, reach))
+            found.append(near_pairs(coords, np.where(chosen, event * len(reaches) + semantic, -1), reach))
         return torch.from_numpy(np.concatenate(found))
+
+    @torch.no_grad()
+    def scored_edges(
+        self, output: Mapping[str, Tensor], batch: Batch, classes: np.ndarray, reaches: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Edges (E, 2) between the voxels of one event and class, and their scores (E,), 0..1.
+
+        Args:
+            output: of the head.
+            batch: its voxels.
+            classes: number of the head's class of each voxel, -1 for none.
+            reaches: of each class, voxels.
+        """
+        pairs = self._pairs(batch, classes, reaches)
+        scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
+        return pairs.numpy(), scores.cpu().numpy().astype(np.float32)
 
     @torch.no_grad()
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
@@ -155,11 +177,9 @@ class VoxelGraphHead(Head):
         columns = {}
         for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
             classes = regroup(labels.labels, labels.classes, self.config.classes)
-            pairs = self._pairs(batch, classes)
-            scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
-            columns[column] = self._clusters(
-                pairs.numpy(), scores.cpu().numpy().astype(np.float32), classes, batch.offsets.cpu().numpy()
-            )
+            reaches = [self.config.linkage[name].reach for name in self.config.classes]
+            edges = self.scored_edges(output, batch, classes, reaches)
+            columns[column] = self._clusters(*edges, classes, batch.offsets.cpu().numpy())
         return Decoded(columns=columns)
 
     def _clusters(self, pairs: np.ndarray, scores: np.ndarray, classes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -181,3 +201,7 @@ class VoxelGraphHead(Head):
             _, first, inverse = np.unique(cluster[own_rows], return_index=True, return_inverse=True)
             cluster[own_rows] = np.argsort(np.argsort(first))[inverse]
         return cluster.astype(np.int32)
+
+    def tuner(self) -> VoxelGraphTuner:
+        """See `Head.tuner`."""
+        return VoxelGraphTuner(self)

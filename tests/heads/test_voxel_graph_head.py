@@ -36,7 +36,7 @@ FAR = {name: {"reach": 12, "threshold": 0.5} for name in ("shower", "track", "Mi
 
 
 class TestVoxelGraphHead(HeadContract):
-    config: HeadConfig = VoxelGraphConfig.model_validate({"linkage": FAR})
+    config: HeadConfig = VoxelGraphConfig.model_validate({"reach": 12, "linkage": FAR})
     terms = ("edges",)
 
     def shapes(self, n: int, dim: int) -> dict[str, tuple[int, ...]]:
@@ -79,6 +79,7 @@ class TestTwoClasses(TestVoxelGraphHead):
     config: HeadConfig = VoxelGraphConfig.model_validate(
         {
             "classes": {"track": ("HIP", "MIP"), "shower": ("shower",)},
+            "reach": 12,
             "linkage": {"track": {"reach": 12, "threshold": 0.4}, "shower": {"reach": 10, "threshold": 0.6}},
             "features": 5,
             "different_weight": 0.3,
@@ -106,7 +107,7 @@ def test_loss_is_the_balanced_mean_over_the_edges_of_each_class(dim: int, weight
             or name not in config.classes
         ):
             continue
-        if (batch.coords[i] - batch.coords[j]).abs().max() > config.linkage[name].reach:
+        if (batch.coords[i] - batch.coords[j]).abs().max() > config.reach:
             continue
         logit = head.logits(features, batch.coords.long(), torch.tensor([[i, j]]))
         same = instance[i] == instance[j]
@@ -154,9 +155,11 @@ def test_reach_differs_by_class() -> None:
     assert found[2] != found[3]  # showers 1
 
 
-def test_a_class_without_linkage_is_refused() -> None:
+def test_a_linkage_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="linkage has no entry for kaon"):
         VoxelGraphConfig.model_validate({"classes": {"kaon": ("MIP",)}})
+    with pytest.raises(ValueError, match=r"farther \(track 3, Michel 3, delta 3\) than the edges that are learned, 2"):
+        VoxelGraphConfig(reach=2)
 
 
 def test_without_semantics_the_user_is_told() -> None:

@@ -1,0 +1,119 @@
+"""Grid searches over the thresholds of the heads that find instances."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from lartpc_sparse.cluster import agglomerate, decode_embedding
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.heads.class_groups import regroup
+from lartpc_sparse.heads.tuning import ClusterGrid, Tuned, Tuner
+
+if TYPE_CHECKING:
+    from lartpc_sparse.heads.spatial_embedding import SpatialEmbeddingConfig
+    from lartpc_sparse.heads.voxel_graph import VoxelGraphHead
+
+__all__ = ["EmbeddingTuner", "VoxelGraphTuner"]
+
+GRAPH_THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SEEDS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+PROBABILITIES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+
+
+def _true_groups(batch: Batch, classes: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Class number, rows and true instances of every event and class that has an instance."""
+    semantic = regroup(batch.label("semantic").cpu().numpy().astype(np.int64), batch.classes, classes)
+    instance = batch.label("instance").cpu().numpy().astype(np.int64)
+    for start, stop in itertools.pairwise(batch.offsets.tolist()):
+        for number in range(len(classes)):
+            rows = start + np.flatnonzero(semantic[start:stop] == number)
+            if (instance[rows] >= 0).any():
+                yield number, rows, instance[rows]
+
+
+class VoxelGraphTuner(Tuner):
+    """Reach and threshold of every class of a voxel graph.
+
+    Args:
+        head: whose edges are scored.
+    """
+
+    def __init__(self, head: VoxelGraphHead) -> None:
+        self.head = head
+        reaches = range(1, head.config.reach + 1)
+        settings = [{"reach": reach, "threshold": t} for reach in reaches for t in GRAPH_THRESHOLDS]
+        self.grid = ClusterGrid(list(head.config.classes), settings)
+
+    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
+        """See `Tuner.update`."""
+        config = self.head.config
+        semantic = batch.label("semantic").cpu().numpy().astype(np.int64)
+        classes = regroup(semantic, batch.classes, config.classes)
+        pairs, scores = self.head.scored_edges(output, batch, classes, [config.reach] * len(config.classes))
+        coords = batch.coords.cpu().numpy()
+        gap = np.abs(coords[pairs[:, 0]] - coords[pairs[:, 1]]).max(axis=1, initial=0)
+        place = np.full(len(coords), -1, dtype=np.int64)
+        for number, rows, instance in _true_groups(batch, config.classes):
+            place[rows] = np.arange(len(rows))
+            own = place[pairs[:, 0]] >= 0
+            edges, own_scores, own_gap = place[pairs[own]], scores[own], gap[own]
+            certain = config.linkage[self.grid.classes[number]].certain
+            found = []
+            for setting in self.grid.settings:
+                near = own_gap <= setting["reach"]
+                found.append(
+                    agglomerate(
+                        edges[near], own_scores[near], len(rows), threshold=setting["threshold"], certain=certain
+                    )
+                )
+            place[rows] = -1
+            self.grid.add(number, instance, found)
+
+    def result(self) -> Tuned:
+        """See `Tuner.result`."""
+        linkage = {
+            name: {"reach": int(setting["reach"]), "threshold": setting["threshold"]}
+            for name, setting in self.grid.best().items()
+        }
+        return Tuned({"linkage": linkage}, self.grid.trials())
+
+
+class EmbeddingTuner(Tuner):
+    """Seediness and probability thresholds of every class of a spatial embedding.
+
+    Args:
+        config: of the head.
+    """
+
+    def __init__(self, config: SpatialEmbeddingConfig) -> None:
+        self.config = config
+        settings = [{"seed": s, "probability": p} for s in SEEDS for p in PROBABILITIES]
+        self.grid = ClusterGrid(list(config.classes), settings)
+
+    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
+        """See `Tuner.update`."""
+        embedding, margin, seediness = (output[name].cpu().numpy() for name in ("embedding", "margin", "seediness"))
+        coords = batch.coords.cpu().numpy()
+        for number, rows, instance in _true_groups(batch, self.config.classes):
+            found = [
+                decode_embedding(
+                    embedding[rows],
+                    margin[rows],
+                    seediness[rows],
+                    seed_threshold=setting["seed"],
+                    probability_threshold=setting["probability"],
+                    leftover=self.config.leftover,
+                    min_voxels=self.config.thresholds[self.grid.classes[number]].min_voxels,
+                )
+                for setting in self.grid.settings
+            ]
+            self.grid.add(number, instance, [self.config.finish(coords[rows], clusters) for clusters in found])
+
+    def result(self) -> Tuned:
+        """See `Tuner.result`."""
+        return Tuned({"thresholds": {name: dict(best) for name, best in self.grid.best().items()}}, self.grid.trials())
