@@ -12,7 +12,16 @@ import pytest
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "lartpc_sparse" / "sparse" / "native" / "src"
 COMPILER, EMULATOR = shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-aarch64")
-NAMES = ("index.cpp", "maps.cpp", "neighbours.cpp", "norm.cpp", "pool.cpp", "api.cpp", "kernels_portable.cpp")
+NAMES = (
+    "graph.cpp",
+    "index.cpp",
+    "maps.cpp",
+    "neighbours.cpp",
+    "norm.cpp",
+    "pool.cpp",
+    "api.cpp",
+    "kernels_portable.cpp",
+)
 FLAGS = ["-std=c++17", "-O1", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-Wno-ignored-attributes"]
 
 pytestmark = [

@@ -258,6 +258,42 @@ void check_near_other_class(int64_t n, int dim, double distance, bool box) {
   }
 }
 
+void check_graph(int64_t n, int dim, int32_t reach) {
+  std::uniform_int_distribution<int32_t> place(-4, 4), label(-1, 1);
+  std::uniform_real_distribution<float> score(0, 1);
+  std::vector<int32_t> coords(n * dim);
+  std::vector<int64_t> labels(n);
+  for (int32_t& c : coords) c = place(random_source);
+  for (int64_t& l : labels) l = label(random_source);
+  std::vector<std::pair<int64_t, int64_t>> expected;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = i + 1; j < n; ++j) {
+      int32_t longest = 0;
+      for (int axis = 0; axis < dim; ++axis)
+        longest = std::max(longest, std::abs(coords[i * dim + axis] - coords[j * dim + axis]));
+      if (labels[i] >= 0 && labels[i] == labels[j] && longest <= reach) expected.emplace_back(i, j);
+    }
+  }
+  const auto number = static_cast<int64_t>(expected.size());
+  std::vector<int64_t> pairs(2 * number), cluster(n);
+  CHECK(lartpc_near_pairs(coords.data(), labels.data(), n, dim, reach, number, pairs.data()) == number);
+  std::vector<std::pair<int64_t, int64_t>> found;
+  for (int64_t e = 0; e < number; ++e) found.emplace_back(std::minmax(pairs[2 * e], pairs[2 * e + 1]));
+  std::sort(found.begin(), found.end());
+  CHECK(found == expected);
+  std::vector<float> scores(number);
+  for (float& s : scores) s = score(random_source);
+  const int64_t count =
+      lartpc_agglomerate(pairs.data(), scores.data(), number, n, 0.4, 0.9, cluster.data());
+  CHECK(count >= 0 && count <= n);
+  for (int64_t e = 0; e < number; ++e)
+    CHECK(scores[e] < 0.9f || cluster[pairs[2 * e]] == cluster[pairs[2 * e + 1]]);
+  if (number) {
+    pairs[0] = n;
+    CHECK(lartpc_agglomerate(pairs.data(), scores.data(), number, n, 0.4, 0.9, cluster.data()) == -1);
+  }
+}
+
 }  // namespace
 
 // With "threads" only what shows how threads meet.
@@ -271,7 +307,10 @@ int main(int argc, char** argv) {
     }
     if (!only_threads) {
       for (const int64_t n : {0, 1, 2, 60}) {
-        for (int dim = 1; dim <= 4; ++dim) check_near_other_class(n, dim, 1.0 + dim, n % 2 == 0);
+        for (int dim = 1; dim <= 4; ++dim) {
+          check_near_other_class(n, dim, 1.0 + dim, n % 2 == 0);
+          check_graph(n, dim, dim);
+        }
       }
       check_batch({}, 4, 1);
       check_batch({0, 0}, 4, 2);

@@ -17,7 +17,16 @@ COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++
 FLAGS = ["-std=c++17", "-O1", "-g1", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi", "-Wno-ignored-attributes"]
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 FLAGS_OF = {"kernels_avx2.cpp": ["-mavx2", "-mfma"] if X86_64 else []}
-PLAIN = ["index.cpp", "maps.cpp", "neighbours.cpp", "norm.cpp", "pool.cpp", "api.cpp", "kernels_portable.cpp"]
+PLAIN = [
+    "graph.cpp",
+    "index.cpp",
+    "maps.cpp",
+    "neighbours.cpp",
+    "norm.cpp",
+    "pool.cpp",
+    "api.cpp",
+    "kernels_portable.cpp",
+]
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")]
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <numeric>
 #include <queue>
 #include <stdexcept>
@@ -88,9 +89,75 @@ class Clusters {
 };
 
 struct Link {
-  double sum = 0;
-  int64_t count = 0;
+  int64_t other;
+  double sum;
+  int64_t count;
   double mean() const { return sum / static_cast<double>(count); }
+};
+
+// Links of one cluster by the other end: a plain list while they are few, as nearly all are, with an index when many.
+class Links {
+ public:
+  size_t size() const { return list_.size(); }
+  const std::vector<Link>& list() const { return list_; }
+
+  const Link* find(int64_t other) const {
+    const size_t place = place_of(other);
+    return place < list_.size() ? &list_[place] : nullptr;
+  }
+
+  // The link after its score has been added.
+  const Link& add(int64_t other, double sum, int64_t count) {
+    const size_t place = place_of(other);
+    if (place < list_.size()) {
+      list_[place].sum += sum;
+      list_[place].count += count;
+      return list_[place];
+    }
+    list_.push_back({other, sum, count});
+    if (indexed_) {
+      index_[other] = place;
+    } else if (list_.size() > FEW) {
+      indexed_ = true;
+      for (size_t k = 0; k < list_.size(); ++k) index_[list_[k].other] = k;
+    }
+    return list_.back();
+  }
+
+  void erase(int64_t other) {
+    const size_t place = place_of(other);
+    list_[place] = list_.back();
+    if (indexed_) {
+      index_[list_[place].other] = place;
+      index_.erase(other);
+    }
+    list_.pop_back();
+  }
+
+  std::vector<Link> take() {
+    index_.clear();
+    indexed_ = false;
+    std::vector<Link> list;
+    list.swap(list_);
+    return list;
+  }
+
+ private:
+  static constexpr size_t FEW = 24;
+
+  size_t place_of(int64_t other) const {
+    if (indexed_) {
+      const auto found = index_.find(other);
+      return found == index_.end() ? list_.size() : found->second;
+    }
+    size_t place = 0;
+    while (place < list_.size() && list_[place].other != other) ++place;
+    return place;
+  }
+
+  std::vector<Link> list_;
+  std::unordered_map<int64_t, size_t> index_;
+  bool indexed_ = false;
 };
 
 struct Candidate {
@@ -108,51 +175,44 @@ class Agglomeration {
 
   Clusters& clusters() { return clusters_; }
 
-  void link(int64_t one, int64_t other, double sum, int64_t count) {
-    for (const auto& [a, b] : {std::pair{one, other}, std::pair{other, one}}) {
-      Link& link = links_[a][b];
-      link.sum += sum;
-      link.count += count;
-    }
+  void link(int64_t one, int64_t other, double score) {
+    links_[one].add(other, score, 1);
+    links_[other].add(one, score, 1);
   }
 
   void run() {
+    std::vector<Candidate> first;
     for (int64_t a = 0; a < static_cast<int64_t>(links_.size()); ++a)
-      for (const auto& [b, link] : links_[a])
-        if (a < b) offer(a, b, link);
+      for (const Link& link : links_[a].list())
+        if (a < link.other && link.mean() >= threshold_) first.push_back({link.mean(), a, link.other});
+    queue_ = std::priority_queue<Candidate>(std::less<Candidate>(), std::move(first));
     while (!queue_.empty()) {
       const Candidate best = queue_.top();
       queue_.pop();
-      const auto found = links_[best.one].find(best.other);
-      if (found != links_[best.one].end() && found->second.mean() == best.mean) merge(best.one, best.other);
+      const Link* link = links_[best.one].find(best.other);
+      if (link != nullptr && link->mean() == best.mean) merge(best.one, best.other);
     }
   }
 
  private:
-  void offer(int64_t a, int64_t b, const Link& link) {
-    if (link.mean() >= threshold_) queue_.push({link.mean(), std::min(a, b), std::max(a, b)});
-  }
-
   // The cluster with fewer links is poured into the other.
   void merge(int64_t one, int64_t other) {
     const bool smaller = links_[one].size() < links_[other].size();
     const int64_t from = smaller ? one : other, into = smaller ? other : one;
     clusters_.join(from, into);
     links_[into].erase(from);
-    for (const auto& [neighbour, link] : links_[from]) {
-      if (neighbour == into) continue;
-      links_[neighbour].erase(from);
-      Link& there = links_[into][neighbour];
-      there.sum += link.sum;
-      there.count += link.count;
-      links_[neighbour][into] = there;
-      offer(into, neighbour, there);
+    for (const Link& link : links_[from].take()) {
+      if (link.other == into) continue;
+      links_[link.other].erase(from);
+      const Link joined = links_[into].add(link.other, link.sum, link.count);
+      links_[link.other].add(into, link.sum, link.count);
+      if (joined.mean() >= threshold_)
+        queue_.push({joined.mean(), std::min(into, link.other), std::max(into, link.other)});
     }
-    std::unordered_map<int64_t, Link>().swap(links_[from]);
   }
 
   Clusters clusters_;
-  std::vector<std::unordered_map<int64_t, Link>> links_;
+  std::vector<Links> links_;
   std::priority_queue<Candidate> queue_;
   double threshold_;
 };
@@ -193,7 +253,7 @@ int64_t agglomerate(const int64_t* pairs, const float* scores, int64_t num_pairs
   }
   for (int64_t e = 0; e < num_pairs; ++e) {
     const int64_t a = clusters.find(pairs[2 * e]), b = clusters.find(pairs[2 * e + 1]);
-    if (a != b) agglomeration.link(a, b, scores[e], 1);
+    if (a != b) agglomeration.link(a, b, scores[e]);
   }
   agglomeration.run();
   std::vector<int64_t> number(num_nodes, -1);

@@ -1,0 +1,104 @@
+"""`python -m benchmarks.decoding`: time to turn the outputs of the clustering heads into clusters, on one core.
+
+One image of 10,000 voxels and about 50 true clusters: events of the packaged sample side by side, with outputs as a
+good network gives them (every voxel near the centre of its cluster; features of a cluster alike) and noise on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.voxel_weights import voxels
+from lartpc_sparse.cluster import ClusterThresholds, decode_by_class
+from lartpc_sparse.data.batch import collate
+from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.heads import VoxelGraphConfig, VoxelGraphHead
+from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup
+
+CLASSES = ("HIP", "MIP", "shower", "delta", "Michel")
+
+
+def image(number: int, clusters: int) -> Event:
+    """Voxels of sample events; of more clusters than wanted, the smallest lose their label."""
+    coords, semantic, instance = voxels(number)
+    found, inverse, size = np.unique(instance, return_inverse=True, return_counts=True)
+    kept = np.argsort(-size)[:clusters]
+    labelled = np.isin(inverse, kept) & (semantic >= 0) & (found[inverse] >= 0)
+    return Event(
+        key=EventKey("benchmark", 0),
+        coords=coords,
+        energy=np.ones(len(coords), dtype=np.float32),
+        image_size=tuple((coords.max(axis=0) + 1).tolist()),
+        classes=CLASSES,
+        labels={
+            "semantic": np.where(labelled, semantic, -1),
+            "instance": np.where(labelled, inverse, -1).astype(np.int64),
+        },
+    )
+
+
+def graph_head(event: Event) -> tuple[VoxelGraphHead, torch.Tensor]:
+    """A head that scores edges by the distance of its features, and features with noise."""
+    head = VoxelGraphConfig().build(in_channels=16, dim=3).eval()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+        head.compare.weight[0, 16:32] = 1.0
+        head.score.weight[0, 0], head.score.bias[0] = -1.0, 12.0
+    generator = torch.Generator().manual_seed(0)
+    centres = 3.0 * torch.randn(int(event.labels["instance"].max()) + 2, 16, generator=generator)
+    features = centres[torch.from_numpy(event.labels["instance"])]
+    return head, features + 0.3 * torch.randn(features.shape, generator=generator)
+
+
+def median_ms(call: Callable[[], object], repeats: int) -> float:
+    """Median time of a call in ms."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return 1e3 * statistics.median(times)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__.splitlines()[0])
+    parser.add_argument("--voxels", type=int, default=10_000)
+    parser.add_argument("--clusters", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    event = image(options.voxels, options.clusters)
+    batch = collate([event])
+    classes = regroup(event.labels["semantic"], CLASSES, TRACK_SHOWER_GROUPS)
+    instance = event.labels["instance"]
+    number = len(np.unique(instance[instance >= 0]))
+    print(f"{len(event)} voxels, {int((classes >= 0).sum())} of them in {number} clusters")
+
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(-1, 1, (instance.max() + 2, 3))
+    embedding = (centres[instance] + 0.01 * rng.standard_normal((len(event), 3))).astype(np.float32)
+    margin = np.full(len(event), 0.05, dtype=np.float32)
+    seediness = rng.uniform(0.6, 1.0, len(event)).astype(np.float32)
+    thresholds = {number: ClusterThresholds(seed=0.7, probability=0.2) for number in range(len(TRACK_SHOWER_GROUPS))}
+    took = median_ms(lambda: decode_by_class(embedding, margin, seediness, classes, thresholds), options.repeats)
+    print(f"spatial embedding   {took:7.1f} ms")
+
+    head, features = graph_head(event)
+    reaches = [head.config.linkage[name].reach for name in head.config.classes]
+    pairs, _ = head.scored_edges({"features": features}, batch, classes, reaches)
+    took = median_ms(lambda: head.scored_edges({"features": features}, batch, classes, reaches), options.repeats)
+    print(f"voxel graph, edges  {took:7.1f} ms ({len(pairs)} edges)")
+    took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
+    print(f"voxel graph, whole  {took:7.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
