@@ -16,6 +16,8 @@ Compression = Literal["lz4", "none"]
 """lz4: Blosc, every chunk with a checksum of HDF5. none: as the numbers are, every event with a checksum of ours."""
 DIRECT_BYTES = 1 << 20
 """Of a chunk that is not compressed: larger than the reader's chunk cache, so that HDF5 reads just the rows wanted."""
+DIRECT_TABLE_BYTES = 1 << 16
+"""The same of a particle column: a table has many and is short, and the last chunk of each is padded."""
 
 
 class VoxelColumn:
@@ -27,7 +29,7 @@ class VoxelColumn:
         dtype: of the numbers as stored.
         shape: of a row.
         rows: of a compressed chunk.
-        compression: none: chunks of DIRECT_BYTES instead.
+        compression: none: chunks of DIRECT_BYTES, or DIRECT_TABLE_BYTES, instead.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class VoxelColumn:
     ) -> None:
         filters: dict[str, Any] = {}
         if compression == "none":
-            rows = DIRECT_BYTES // (dtype.itemsize * max(int(np.prod(shape)), 1)) + 1
+            size = DIRECT_TABLE_BYTES if name.startswith("particles/") else DIRECT_BYTES
+            rows = size // (dtype.itemsize * max(int(np.prod(shape)), 1)) + 1
         else:
             # Bits make floats a quarter smaller at the same speed; bytes make whole numbers a fifth faster to read.
             shuffle = hdf5plugin.Blosc.BITSHUFFLE if dtype.kind == "f" else hdf5plugin.Blosc.SHUFFLE

@@ -37,16 +37,22 @@ class DirectRows:
         if not 0 <= begin <= stop <= self._num_rows:
             raise OSError(f"rows {begin}..{stop} of a column of {self._num_rows}")
         found = np.empty((stop - begin, *self._tail), dtype=self._dtype)
-        target = found.reshape(-1).view(np.uint8)
+        chunk, row = divmod(begin, self._chunk_rows)
+        if begin < stop <= begin - row + self._chunk_rows:  # nearly always: all in one chunk, no views to make
+            self._fill(found, found.nbytes, chunk, row)
+            return found
         at = begin
         while at < stop:
             chunk, row = divmod(at, self._chunk_rows)
             count = min(stop - at, self._chunk_rows - row)
-            part = target[(at - begin) * self._row_bytes : (at - begin + count) * self._row_bytes]
-            if os.preadv(self._descriptor, [part.data], self._places[chunk] + row * self._row_bytes) != len(part):
-                raise OSError("the file ends too early")
+            self._fill(found[at - begin : at - begin + count], count * self._row_bytes, chunk, row)
             at += count
         return found
+
+    def _fill(self, target: np.ndarray, size: int, chunk: int, row: int) -> None:
+        """Read `size` bytes from a row of a chunk on."""
+        if os.preadv(self._descriptor, [target], self._places[chunk] + row * self._row_bytes) != size:
+            raise OSError("the file ends too early")
 
 
 def direct_rows(file: h5py.File, data: h5py.Dataset) -> DirectRows | None:
