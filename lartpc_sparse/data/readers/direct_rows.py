@@ -37,22 +37,16 @@ class DirectRows:
         if not 0 <= begin <= stop <= self._num_rows:
             raise OSError(f"rows {begin}..{stop} of a column of {self._num_rows}")
         found = np.empty((stop - begin, *self._tail), dtype=self._dtype)
-        chunk, row = divmod(begin, self._chunk_rows)
-        if begin < stop <= begin - row + self._chunk_rows:  # nearly always: all in one chunk, no views to make
-            self._fill(found, found.nbytes, chunk, row)
-            return found
-        at = begin
+        at, part = begin, found
         while at < stop:
             chunk, row = divmod(at, self._chunk_rows)
-            count = min(stop - at, self._chunk_rows - row)
-            self._fill(found[at - begin : at - begin + count], count * self._row_bytes, chunk, row)
+            count = self._chunk_rows - row
+            if part is not found or at + count < stop:  # rarely: most events lie in one chunk
+                part = found[at - begin : at - begin + count]
+            if os.preadv(self._descriptor, (part,), self._places[chunk] + row * self._row_bytes) != part.nbytes:
+                raise OSError("the file ends too early")
             at += count
         return found
-
-    def _fill(self, target: np.ndarray, size: int, chunk: int, row: int) -> None:
-        """Read `size` bytes from a row of a chunk on."""
-        if os.preadv(self._descriptor, [target], self._places[chunk] + row * self._row_bytes) != size:
-            raise OSError("the file ends too early")
 
 
 def direct_rows(file: h5py.File, data: h5py.Dataset) -> DirectRows | None:

@@ -18,6 +18,8 @@ from lartpc_sparse.schema import BadEventError, UserError
 __all__ = ["VoxelFile"]
 
 Columns = Mapping[str, h5py.Dataset | DirectRows]
+Sums = Mapping[str, memoryview]
+"""CRC-32 of every event, by column."""
 
 
 class VoxelFile:
@@ -50,7 +52,7 @@ class VoxelFile:
             if coords.shape != axes:
                 raise UserError(f"{path}: coords have shape {coords.shape}, expected {axes}; the file is damaged")
             self._sums = self._checksums({name: f"labels/{name}" if name in labels else name for name in voxels})
-            self._particle_sums: dict[str, np.ndarray] = {}
+            self._particle_sums: Sums = {}
             if "checksums/particles" in self._file:  # the first files with checksums packed this table
                 self._particle_sums = self._checksums({name: f"particles/{name}" for name in particles})
             self._voxels = self._fastest(voxels, self._sums)
@@ -64,13 +66,13 @@ class VoxelFile:
     def _group(self, name: str) -> dict[str, h5py.Dataset]:
         return dict(self._file[name].items()) if name in self._file else {}
 
-    def _fastest(self, columns: Mapping[str, h5py.Dataset], checked: Mapping[str, np.ndarray]) -> Columns:
+    def _fastest(self, columns: Mapping[str, h5py.Dataset], checked: Sums) -> Columns:
         """Past HDF5 where a checksum of ours covers the column and its layout allows it."""
         return {
             name: (direct_rows(self._file, data) if name in checked else None) or data for name, data in columns.items()
         }
 
-    def _checksums(self, places: Mapping[str, str]) -> dict[str, Shaped[np.ndarray, " E"]]:
+    def _checksums(self, places: Mapping[str, str]) -> Sums:
         """Of every event of every column; empty where the chunks have them."""
         if "checksums" not in self._file:
             return {}
@@ -78,7 +80,7 @@ class VoxelFile:
         wrong = {name: sums.shape for name, sums in found.items() if sums.shape != (len(self),)}
         if wrong:
             raise UserError(f"{self._path}: `checksums` have other lengths than the events: {wrong}; make it again")
-        return found
+        return {name: sums.data for name, sums in found.items()}  # a number of a memoryview is a plain int, and fast
 
     def _offsets(self, name: str, columns: Mapping[str, h5py.Dataset]) -> Int64[np.ndarray, " E1"]:
         offsets = read_offsets(self._file, name, self._path)
@@ -108,17 +110,18 @@ class VoxelFile:
         return self._rows(self._particles, self._particle_sums, self._particle_offsets, key)
 
     def _rows(
-        self, columns: Columns, sums: Mapping[str, np.ndarray], offsets: Int64[np.ndarray, " E1"], key: EventKey
+        self, columns: Columns, sums: Sums, offsets: Int64[np.ndarray, " E1"], key: EventKey
     ) -> dict[str, np.ndarray]:
         if key.entry >= len(self):
             raise BadEventError(f"{key}: the file has {len(self)} events; it has changed since the reader was made")
-        rows = slice(int(offsets[key.entry]), int(offsets[key.entry + 1]))
+        entry = key.entry
+        rows = slice(int(offsets[entry]), int(offsets[entry + 1]))
         found: dict[str, np.ndarray] = {}
         name = "the event"
         try:
             for name, column in columns.items():
                 found[name] = column[rows]
-                if name in sums and crc32(found[name]) != sums[name][key.entry]:
+                if name in sums and crc32(found[name]) != sums[name][entry]:
                     raise OSError("its checksum is wrong")
         except DAMAGE as error:
             raise damage(key, name, error) from error
