@@ -1,14 +1,12 @@
 """`python -m benchmarks.data_reading`: events per second read at random by one process, beside plain h5py.
 
 Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format with both of its
-compressions and as plain uncompressed HDF5, and reads them in random order. `--reads` other than 0 then watches
-the memory of the process over that many reads.
+compressions and as plain uncompressed HDF5, and reads them in random order. `benchmarks.data_memory` watches the memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -93,25 +91,12 @@ def race(readings: Mapping[str, Callable[[int], object]], events: int, rounds: i
         )
 
 
-def watch_memory(path: Path, reads: int) -> None:
-    """Print the peak memory of the process as random reads go on."""
-    reader = VoxelsConfig(files=(str(path),)).build()
-    rng = np.random.default_rng(2)
-    marks = sorted({round(reads * part) for part in (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)})
-    for number in range(1, reads + 1):
-        reader.read(int(rng.integers(len(reader))))
-        if number in marks:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"after {number:9,} reads: peak memory {peak:.1f} MiB", flush=True)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data_reading", description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1000, help="events in the file (default 1000)")
     parser.add_argument("--voxels", type=int, default=10_000, help="voxels an event (default 10000)")
     parser.add_argument("--rounds", type=int, default=100, help="short runs of each reading (default 100)")
-    parser.add_argument("--reads", type=int, default=0, help="reads over which memory is watched (default 0: none)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         flat, fast, plain = make_files(Path(name), options.events, options.voxels)
@@ -129,8 +114,6 @@ def main() -> None:
                     reader = VoxelsConfig(files=(str(path),), **settings).build()
                     readings[f"{compression:5}{title}"] = reader.read
             race(readings, options.events, options.rounds)
-        if options.reads:
-            watch_memory(flat, options.reads)
 
 
 if __name__ == "__main__":

@@ -56,11 +56,12 @@ def direct_rows(file: h5py.File, data: h5py.Dataset) -> DirectRows | None:
         OSError, RuntimeError, ...: damage, see `DAMAGE`.
     """
     layout = data.id.get_create_plist()
-    plain = data.chunks is not None and layout.get_nfilters() == 0 and file.driver == "sec2"
-    if not plain or data.chunks[1:] != data.shape[1:] or data.dtype.kind not in "iuf":
+    chunks = data.chunks
+    plain = chunks is not None and layout.get_nfilters() == 0 and file.driver == "sec2"
+    if not plain or chunks[1:] != data.shape[1:] or data.dtype.kind not in "iuf":
         return None
     places: dict[int, int] = {}
-    data.id.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // data.chunks[0], chunk.byte_offset))
-    if sorted(places) != list(range(-(-data.shape[0] // data.chunks[0]))):
+    data.id.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // chunks[0], chunk.byte_offset))
+    if sorted(places) != list(range(-(-data.shape[0] // chunks[0]))):
         return None  # HDF5 fills in chunks that were never written
     return DirectRows(data, file.id.get_vfd_handle(), tuple(places[number] for number in sorted(places)))
