@@ -1,7 +1,7 @@
 """`python -m benchmarks.data_reading`: events per second read at random by one process, beside plain h5py.
 
 Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format with both of its
-compressions and as plain uncompressed HDF5, and reads them in random order. `benchmarks.data_memory` watches the memory.
+compressions and as plain uncompressed HDF5, and reads them in random order; `benchmarks.data_memory` watches memory.
 """
 
 from __future__ import annotations

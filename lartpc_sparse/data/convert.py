@@ -99,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compression",
         choices=get_args(Compression),
-        help="of voxels (default lz4); lz4hc: 6 %% smaller, slower to write; none: several times the bytes, read several "
-        "times as fast",
+        help="of voxels (default lz4); lz4hc: 6 %% smaller, slower to write; none: several times the bytes, read "
+        "several times as fast",
     )
     parser.add_argument("--from", dest="kind", help="kind of reader for IN (default: told from the files)")
     parser.add_argument("--select", metavar="A:B", help="only the events A..B-1 of all files together")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.readers import ReaderConfig
+from lartpc_sparse.schema import UserError
 
 
 def damaged(good: bytes, seed: int, spare: Collection[int] = ()) -> bytes:
@@ -48,6 +52,29 @@ def same_content(one: object, other: object) -> bool:
     return columns[0].keys() == columns[1].keys() and all(
         np.array_equal(columns[0][name], columns[1][name]) for name in columns[0]
     )
+
+
+def readable(config: ReaderConfig) -> Iterator[Event]:
+    """The events of one damaged file that can be read; any error must name the file."""
+    path = config.files[0]  # type: ignore[attr-defined]
+    try:
+        reader = config.build()
+        found = range(len(reader))
+    except UserError as error:
+        _names(error, path)
+        return
+    for index in found:
+        try:
+            event = reader.read(index)
+        except UserError as error:
+            _names(error, path)
+        else:
+            yield event
+
+
+def _names(error: UserError, path: str) -> None:
+    if path not in str(error):
+        raise AssertionError(f"the error does not name {path}: {error}")
 
 
 class Damage(NamedTuple):

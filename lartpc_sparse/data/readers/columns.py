@@ -59,8 +59,7 @@ class ColumnsConfig(FileReaderConfig):
     )
     split_tracks: bool | None = Field(
         default=None,
-        description="make HIP (pid 4) and MIP (pid 2, 3) of the class `track`; by default where there are semantic, pid "
-        "and a class `track`",
+        description="make HIP (pid 4) and MIP (pid 2, 3) of the class `track`; by default where all of these are there",
     )
     image_size: tuple[int, ...] | None = Field(
         default=None,
@@ -176,7 +175,7 @@ class ColumnsReader(IndexedEvents):
             image_size=self._image_size,
             classes=self._classes,
             labels=self._labels(key, {name: _column(key, name, values) for name, values in stored.items()}),
-            particles=self._split(key, particles) if self._classes and _CODES <= particles.keys() else particles,
+            particles=self._split(key, particles) if self._classes and particles.keys() >= _CODES else particles,
         )
 
     def _labels(self, key: EventKey, labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -242,8 +241,8 @@ def _classes(path: str, file: ColumnsFile, config: ColumnsConfig) -> tuple[str, 
     possible = file.labels.keys() >= _CODES and "track" in config.classes
     if config.split_tracks and not possible:
         raise UserError(
-            f"{path}: split_tracks wants labels semantic and pid and a class `track`; there are the labels {sorted(file.labels)} and "
-            f"the classes {list(config.classes)}"
+            f"{path}: split_tracks wants labels semantic and pid and a class `track`; there are the labels "
+            f"{sorted(file.labels)} and the classes {list(config.classes)}"
         )
     if "semantic" not in file.labels:
         return ()

@@ -95,8 +95,8 @@ class ColumnsFile:
         found = self._file.get(name)
         if not isinstance(found, h5py.Dataset):
             raise UserError(
-                f"{self._path} has no data set `{name}` for {option}; it has {', '.join(sorted(self._file)) or 'none'}: "
-                f"name the right one in `{option}`"
+                f"{self._path} has no data set `{name}` for {option}; it has "
+                f"{', '.join(sorted(self._file)) or 'none'}: name the right one in `{option}`"
             )
         if found.dtype.kind not in "iuf" or len(found.shape) not in dims:
             raise UserError(
@@ -115,8 +115,8 @@ class ColumnsFile:
         whole = data.dtype.kind in "iu" and len(offsets) > 0
         if not whole or offsets[0] != 0 or (np.diff(offsets) < 0).any():
             raise UserError(
-                f"{self._path}: `{name}` is no list of offsets: whole numbers, one more than the events, from 0 on, that "
-                f"never fall; rows of event e are {name}[e] to {name}[e + 1]"
+                f"{self._path}: `{name}` is no list of offsets: whole numbers, one more than the events, from 0 on, "
+                f"that never fall; rows of event e are {name}[e] to {name}[e + 1]"
             )
         wrong = {column: len(found) for column, found in columns.items() if len(found) != offsets[-1]}
         if wrong:
