@@ -340,7 +340,7 @@ def sound_bytes(path: Path) -> tuple[bytes, set[int]]:
     return made, heap_headers(made)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(damage=damages())
 def test_damaged_copies_give_an_error_or_sound_events(damage: Damage, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The format has no checksums: a flipped bit of a value cannot be noticed, but nothing else may pass.

@@ -207,7 +207,7 @@ def sound_bytes(path: Path) -> tuple[bytes, set[int]]:
     return made, heap_headers(made)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(damage=damages())
 def test_damaged_copies_give_errors_or_events(damage: Damage, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The format has no checksums: damaged values can go unnoticed, damaged structure cannot.

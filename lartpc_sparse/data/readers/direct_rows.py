@@ -43,7 +43,7 @@ class DirectRows:
             count = self._chunk_rows - row
             if part is not found or at + count < stop:  # rarely: most events lie in one chunk
                 part = found[at - begin : at - begin + count]
-            if os.preadv(self._descriptor, [part], self._places[chunk] + row * self._row_bytes) != part.nbytes:
+            if os.preadv(self._descriptor, [part.data], self._places[chunk] + row * self._row_bytes) != part.nbytes:
                 raise OSError("the file ends too early")
             at += count
         return found
