@@ -7,9 +7,11 @@ compressions and as plain uncompressed HDF5, and reads them in random order; `be
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="short runs of each reading (default 100)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        flat, fast, plain = make_files(Path(name), options.events, options.voxels)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:  # leaves no garbage here
+            flat, fast, plain = pool.submit(make_files, Path(name), options.events, options.voxels).result()
         sizes = ", ".join(f"{path.stem} {path.stat().st_size / 1e6:.0f} MB" for path in (flat, fast, plain))
         print(f"{sizes} (plain: fewer columns); {processor_name()}; {measure_load()}")
         with h5py.File(plain) as file:
