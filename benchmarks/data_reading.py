@@ -1,18 +1,19 @@
 """`python -m benchmarks.data_reading`: events per second read at random by one process, beside plain h5py.
 
 Makes `--events` events of `--voxels` voxels of the packaged sample, in the project's format with both of its
-compressions and as plain uncompressed HDF5, and reads them in random order. `--reads` other than 0 then watches
-the memory of the process over that many reads.
+compressions and as plain uncompressed HDF5, and reads them in random order; `benchmarks.data_memory` watches memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,6 +24,12 @@ from lartpc_sparse.data.readers import SampleConfig, VoxelsConfig
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
 
 COLUMNS = ("coords", "energy", "labels/semantic", "labels/instance")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "coords, energy": {"labels": (), "particles": False},
+    "coords, energy, semantic, instance": {"labels": ("semantic", "instance"), "particles": False},
+    "all 6 labels": {"particles": False},
+    "all 6 labels and the particle table": {},
+}
 
 
 def make_files(folder: Path, events: int, voxels: int) -> tuple[Path, Path, Path]:
@@ -61,31 +68,29 @@ def _joined(parts: list[Event], voxels: int, entry: int) -> Event:
     )
 
 
-def measure(title: str, read: Callable[[int], object], events: int, repeats: int = 5) -> float:
-    """Print and return events per second, by the clock and by the processor's time; the best of the repeats."""
-    order = np.random.default_rng(1).integers(0, events, 500).tolist()
-    clock = cpu = float("inf")
-    for _ in range(repeats):
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        for index in order:
+def race(readings: Mapping[str, Callable[[int], object]], events: int, rounds: int, reads: int = 30) -> None:
+    """Print events per second of the process's own time: the best short run, and the median ratio to the first.
+
+    The readings take turns run by run, so that whatever else the machine does slows all of them alike.
+    """
+    order = np.random.default_rng(1).integers(0, events, (rounds, reads)).tolist()
+    times: dict[str, list[float]] = {title: [] for title in readings}
+    for read in readings.values():  # open files, and look at every event once
+        for index in range(events):
             read(index)
-        clock, cpu = min(clock, time.perf_counter() - begin), min(cpu, time.process_time() - begin_cpu)
-    print(
-        f"{title:52s}{len(order) / clock:8,.0f} events/s by the clock{len(order) / cpu:8,.0f} a CPU second", flush=True
-    )
-    return len(order) / clock
-
-
-def watch_memory(path: Path, reads: int) -> None:
-    """Print the peak memory of the process as random reads go on."""
-    reader = VoxelsConfig(files=(str(path),)).build()
-    rng = np.random.default_rng(2)
-    marks = sorted({round(reads * part) for part in (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)})
-    for number in range(1, reads + 1):
-        reader.read(int(rng.integers(len(reader))))
-        if number in marks:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"after {number:9,} reads: peak memory {peak:.1f} MiB", flush=True)
+    for indices in order:
+        for title, read in readings.items():
+            begin = time.process_time()
+            for index in indices:
+                read(index)
+            times[title].append((time.process_time() - begin) / reads)
+    yardstick = np.array(next(iter(times.values())))
+    for title, found in times.items():
+        print(
+            f"{title:52s}{1 / min(found):8,.0f} events/s at best{1 / np.median(found):8,.0f} in the median"
+            f"{np.median(yardstick / found):6.2f} x the first",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -93,30 +98,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data_reading", description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1000, help="events in the file (default 1000)")
     parser.add_argument("--voxels", type=int, default=10_000, help="voxels an event (default 10000)")
-    parser.add_argument("--reads", type=int, default=0, help="reads over which memory is watched (default 0: none)")
+    parser.add_argument("--rounds", type=int, default=100, help="short runs of each reading (default 100)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        flat, fast, plain = make_files(Path(name), options.events, options.voxels)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:  # leaves no garbage here
+            flat, fast, plain = pool.submit(make_files, Path(name), options.events, options.voxels).result()
         sizes = ", ".join(f"{path.stem} {path.stat().st_size / 1e6:.0f} MB" for path in (flat, fast, plain))
         print(f"{sizes} (plain: fewer columns); {processor_name()}; {measure_load()}")
         with h5py.File(plain) as file:
             offsets, columns = file["offsets"][:], [file[name] for name in COLUMNS]
-            measure(
-                "plain h5py, uncompressed: 4 columns",
-                lambda index: [column[offsets[index] : offsets[index + 1]] for column in columns],
-                options.events,
-            )
-        for title, settings in (
-            ("coords, energy", {"labels": (), "particles": False}),
-            ("coords, energy, semantic, instance", {"labels": ("semantic", "instance"), "particles": False}),
-            ("all 6 labels", {"particles": False}),
-            ("all 6 labels and the particle table", {}),
-        ):
-            for path, compression in ((flat, "lz4"), (fast, "none")):
-                reader = VoxelsConfig(files=(str(path),), **settings).build()
-                measure(f"{compression:5}{title}", reader.read, options.events)
-        if options.reads:
-            watch_memory(flat, options.reads)
+            readings: dict[str, Callable[[int], object]] = {
+                "plain h5py, uncompressed: 4 columns": lambda index: [
+                    column[offsets[index] : offsets[index + 1]] for column in columns
+                ]
+            }
+            for path, compression in ((fast, "none"), (flat, "lz4")):
+                for title, settings in SETTINGS.items():
+                    reader = VoxelsConfig(files=(str(path),), **settings).build()
+                    readings[f"{compression:5}{title}"] = reader.read
+            race(readings, options.events, options.rounds)
 
 
 if __name__ == "__main__":

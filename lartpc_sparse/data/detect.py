@@ -19,7 +19,7 @@ _PREDICTIONS = "lartpc_sparse.predictions"
 
 
 def detect_format(path: str) -> str:
-    """The `kind` of reader: voxels, pilarnet, larcv_hdf5, larcv_root or spine_hdf5.
+    """The `kind` of reader: voxels, pilarnet, larcv_hdf5, larcv_root, spine_hdf5 or columns.
 
     Raises:
         UserError: none of these, with what was seen; missing, or not readable.
@@ -55,6 +55,8 @@ def _kind(file: h5py.File, path: str) -> str:
         return "spine_hdf5"
     if {"Data", "Events"} <= set(names):
         return "larcv_hdf5"
+    if written != _PREDICTIONS and {"coords", "energy", "offsets"} <= set(names):
+        return "columns"
     if written == _PREDICTIONS:
         raise UserError(f"{path} holds the predictions of this package, no events to read; {_known()}")
     if {"events", "info"} <= set(names):
@@ -75,6 +77,7 @@ def _short(names: list[str]) -> str:
 
 def _known() -> str:
     return (
-        "known are voxels (attribute `format`), PILArNet-M (point, cluster), larcv3 (Data, Events), larcv2 ROOT files "
-        "and SPINE version 2 (products)"
+        "known are voxels (attribute `format`), PILArNet-M (point, cluster), larcv3 (Data, Events), larcv2 ROOT files, "
+        "SPINE version 2 (products) and flat columns (coords, energy, offsets; with other names: --from columns --set "
+        "reader.coords=...)"
     )

@@ -15,6 +15,7 @@ from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
 from lartpc_sparse.data.readers import (
+    ColumnsConfig,
     LarcvHdf5Config,
     LarcvRootConfig,
     PilarnetConfig,
@@ -49,7 +50,7 @@ __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "even
 
 ReaderField = Annotated[
     ReaderConfig,
-    OneOf(PilarnetConfig, LarcvRootConfig, LarcvHdf5Config, SpineConfig, VoxelsConfig, SampleConfig),
+    OneOf(PilarnetConfig, LarcvRootConfig, LarcvHdf5Config, SpineConfig, VoxelsConfig, ColumnsConfig, SampleConfig),
 ]
 TransformField = Annotated[
     TransformConfig,

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
+
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.readers import ReaderConfig
+from lartpc_sparse.schema import UserError
 
 
 def damaged(good: bytes, seed: int, spare: Collection[int] = ()) -> bytes:
@@ -46,3 +52,65 @@ def same_content(one: object, other: object) -> bool:
     return columns[0].keys() == columns[1].keys() and all(
         np.array_equal(columns[0][name], columns[1][name]) for name in columns[0]
     )
+
+
+def readable(config: ReaderConfig) -> Iterator[Event]:
+    """The events of one damaged file that can be read; any error must name the file."""
+    path = config.files[0]  # type: ignore[attr-defined]
+    try:
+        reader = config.build()
+        found = range(len(reader))
+    except UserError as error:
+        _names(error, path)
+        return
+    for index in found:
+        try:
+            event = reader.read(index)
+        except UserError as error:
+            _names(error, path)
+        else:
+            yield event
+
+
+def _names(error: UserError, path: str) -> None:
+    if path not in str(error):
+        raise AssertionError(f"the error does not name {path}: {error}")
+
+
+class Damage(NamedTuple):
+    """A damage that hypothesis draws; places are fractions of the length, so that it fits any file and shrinks.
+
+    `parts` and `values`: bytes to change, exclusive or with a value that is not 0; `keep` less than 1: cut there.
+    """
+
+    keep: float
+    parts: list[float]
+    values: list[int]
+
+    def of(self, good: bytes, spare: Collection[int] = ()) -> bytes:
+        """A damaged copy; the bytes at the positions `spare` stay."""
+        bad = bytearray(good)
+        for part, value in zip(self.parts, self.values, strict=True):
+            position = int(part * len(bad))
+            if position not in spare:
+                bad[position] ^= value
+        return bytes(bad[: int(self.keep * len(bad))])
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> Damage:
+    """Files cut short, single bits flipped, bytes overwritten here and there or side by side."""
+    place = st.floats(0, 1, exclude_max=True)
+    if draw(st.integers(0, 3)) == 0:
+        return Damage(draw(place), [], [])
+    count = draw(st.sampled_from([1, 3, 20]))
+    if draw(st.booleans()):
+        bits = st.integers(0, 7).map(lambda bit: 1 << bit)
+        return Damage(1, draw(_many(place, count)), draw(_many(bits, count)))
+    start, length = draw(place), draw(st.sampled_from([1e-4, 1e-3, 1e-2]))
+    parts = [min(start + length * step / count, 1 - 1e-9) for step in range(count)]
+    return Damage(1, parts, draw(_many(st.integers(1, 255), count)))
+
+
+def _many(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list[Any]]:
+    return st.lists(values, min_size=count, max_size=count)

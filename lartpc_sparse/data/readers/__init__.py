@@ -1,6 +1,7 @@
 """Readers: one file format a module, all behind `Reader`."""
 
 from lartpc_sparse.data.readers.base import Reader, ReaderConfig
+from lartpc_sparse.data.readers.columns import ColumnsConfig, ColumnsReader
 from lartpc_sparse.data.readers.larcv_hdf5 import LarcvHdf5Config
 from lartpc_sparse.data.readers.larcv_reader import LarcvReader
 from lartpc_sparse.data.readers.larcv_root import LarcvRootConfig
@@ -10,6 +11,8 @@ from lartpc_sparse.data.readers.spine import SpineConfig, SpineReader
 from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
 
 __all__ = [
+    "ColumnsConfig",
+    "ColumnsReader",
     "LarcvHdf5Config",
     "LarcvReader",
     "LarcvRootConfig",

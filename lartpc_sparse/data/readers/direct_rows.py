@@ -37,13 +37,13 @@ class DirectRows:
         if not 0 <= begin <= stop <= self._num_rows:
             raise OSError(f"rows {begin}..{stop} of a column of {self._num_rows}")
         found = np.empty((stop - begin, *self._tail), dtype=self._dtype)
-        target = found.reshape(-1).view(np.uint8)
-        at = begin
+        at, part = begin, found
         while at < stop:
             chunk, row = divmod(at, self._chunk_rows)
-            count = min(stop - at, self._chunk_rows - row)
-            part = target[(at - begin) * self._row_bytes : (at - begin + count) * self._row_bytes]
-            if os.preadv(self._descriptor, [part.data], self._places[chunk] + row * self._row_bytes) != len(part):
+            count = self._chunk_rows - row
+            if part is not found or at + count < stop:  # rarely: most events lie in one chunk
+                part = found[at - begin : at - begin + count]
+            if os.preadv(self._descriptor, [part.data], self._places[chunk] + row * self._row_bytes) != part.nbytes:
                 raise OSError("the file ends too early")
             at += count
         return found
@@ -56,11 +56,12 @@ def direct_rows(file: h5py.File, data: h5py.Dataset) -> DirectRows | None:
         OSError, RuntimeError, ...: damage, see `DAMAGE`.
     """
     layout = data.id.get_create_plist()
-    plain = data.chunks is not None and layout.get_nfilters() == 0 and file.driver == "sec2"
-    if not plain or data.chunks[1:] != data.shape[1:] or data.dtype.kind not in "iuf":
+    chunks = data.chunks
+    plain = chunks is not None and layout.get_nfilters() == 0 and file.driver == "sec2"
+    if not plain or chunks[1:] != data.shape[1:] or data.dtype.kind not in "iuf":
         return None
     places: dict[int, int] = {}
-    data.id.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // data.chunks[0], chunk.byte_offset))
-    if sorted(places) != list(range(-(-data.shape[0] // data.chunks[0]))):
+    data.id.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // chunks[0], chunk.byte_offset))
+    if sorted(places) != list(range(-(-data.shape[0] // chunks[0]))):
         return None  # HDF5 fills in chunks that were never written
     return DirectRows(data, file.id.get_vfd_handle(), tuple(places[number] for number in sorted(places)))

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from typing import Literal
 
-import h5py
 import numpy as np
 from jaxtyping import Int64
 from pydantic import Field
 
-from lartpc_sparse.data.event import Event, EventKey
-from lartpc_sparse.data.fast_zlib import crc32
+from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers.base import check_energy, check_semantic, whole_coords
 from lartpc_sparse.data.readers.count_cache import FileCount
-from lartpc_sparse.data.readers.direct_rows import DirectRows
 from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
 from lartpc_sparse.data.readers.files import (
-    DAMAGE,
     EventIndex,
     FileReaderConfig,
     IndexedEvents,
     OpenFiles,
-    damage,
     damage_named,
     open_hdf5,
     resolve_files,
 )
 from lartpc_sparse.data.readers.open_voxel_file import VoxelFile
 from lartpc_sparse.data.readers.voxel_header import VoxelHeader, read_header, read_offsets
-from lartpc_sparse.schema import BadEventError, UserError
+from lartpc_sparse.schema import UserError
 
 __all__ = ["VoxelsConfig", "VoxelsReader"]
 
@@ -143,17 +137,18 @@ class VoxelsReader(IndexedEvents):
         file = self._files.get(key.file)
         if file.header.image_size != self.image_size or file.header.classes != self.classes:
             raise UserError(f"{key.file} has changed since the reader was made")
-        rows = _rows(file.offsets, key)
-        labels = file.labels
-        if self._label_names is not None:
-            labels = {name: labels[name] for name in self._label_names if name in labels}
-        columns = _columns({"coords": file.coords, "energy": file.energy, **labels}, rows, key)
-        _compare(columns, file.checksums, key)
-        coords = whole_coords(key, columns.pop("coords"), self.image_size)
-        energy = columns.pop("energy").astype(np.float32, copy=False)
-        check_energy(key, energy)
-        if "semantic" in columns:
-            check_semantic(key, columns["semantic"], self.classes)
+        wanted = file.labels if self._label_names is None else self._label_names
+        columns = file.voxels(key, [name for name in wanted if name in file.labels])
+        stored, energy = columns.pop("coords"), columns.pop("energy").astype(np.float32, copy=False)
+        if file.known_good is not None and file.known_good[key.entry]:
+            coords = stored.astype(np.int32, copy=False)
+        else:
+            coords = whole_coords(key, stored, self.image_size)
+            check_energy(key, energy)
+            if "semantic" in columns:
+                check_semantic(key, columns["semantic"], self.classes)
+            if file.known_good is not None:
+                file.known_good[key.entry] = True
         for name in self._label_names or ():  # a file of nothing but empty events need not have them
             columns.setdefault(name, np.zeros(len(coords), dtype=np.int64))
         return Event(
@@ -163,13 +158,8 @@ class VoxelsReader(IndexedEvents):
             image_size=self.image_size,
             classes=self.classes,
             labels={name: _whole(column) for name, column in columns.items()},
-            particles=self._particles(file, key),
+            particles=file.particles(key) if self._with_particles else {},
         )
-
-    def _particles(self, file: VoxelFile, key: EventKey) -> dict[str, np.ndarray]:
-        if not self._with_particles:
-            return {}
-        return _columns(file.particles, _rows(file.particle_offsets, key), key)
 
 
 def _visit(path: str) -> FileCount:
@@ -182,31 +172,6 @@ def _visit(path: str) -> FileCount:
             "voxels": len(file["coords"]),
         }
     return FileCount(header.num_events, np.diff(offsets), json.dumps(facts))
-
-
-def _rows(offsets: Int64[np.ndarray, " E1"], key: EventKey) -> slice:
-    if key.entry >= len(offsets) - 1:
-        raise BadEventError(f"{key}: the file has {len(offsets) - 1} events; it has changed since the reader was made")
-    return slice(int(offsets[key.entry]), int(offsets[key.entry + 1]))
-
-
-def _columns(data: Mapping[str, h5py.Dataset | DirectRows], rows: slice, key: EventKey) -> dict[str, np.ndarray]:
-    """The rows of one event in several data sets."""
-    columns: dict[str, np.ndarray] = {}
-    name = "the event"
-    try:
-        for name, column in data.items():
-            columns[name] = column[rows]
-    except DAMAGE as error:
-        raise damage(key, name, error) from error
-    return columns
-
-
-def _compare(columns: Mapping[str, np.ndarray], checksums: Mapping[str, np.ndarray], key: EventKey) -> None:
-    """Refuse columns that are not what was written."""
-    for name in checksums.keys() & columns.keys():
-        if crc32(columns[name]) != checksums[name][key.entry]:
-            raise damage(key, name, ValueError("its checksum is wrong"))
 
 
 def _whole(column: np.ndarray) -> np.ndarray:
