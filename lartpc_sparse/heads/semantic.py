@@ -19,6 +19,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import regroup_tensor
+from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
 from lartpc_sparse.heads.semantic_evaluator import SemanticEvaluator
 from lartpc_sparse.heads.voxel_weights import (
     ClusterVertexConfig,
@@ -42,6 +43,7 @@ class SemanticConfig(HeadConfig):
         description="classes in output order; voxels of other classes count in no loss and no metric",
     )
     weighting: Annotated[WeightingConfig, OneOf(ClusterVertexConfig, NoWeightingConfig)] = ClusterVertexConfig()
+    evaluate: SemanticEvaluationConfig = SemanticEvaluationConfig()
 
     @field_validator("classes")
     @classmethod
@@ -71,7 +73,7 @@ class SemanticConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> SemanticEvaluator:
         """See `HeadConfig.evaluator`."""
-        return SemanticEvaluator(self.classes, name, truth_classes)
+        return SemanticEvaluator(self.classes, name, truth_classes, self.evaluate)
 
 
 class SemanticHead(Head):
