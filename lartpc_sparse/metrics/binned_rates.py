@@ -116,7 +116,7 @@ class BinnedRates:
 
         def summed(weights: np.ndarray) -> Float64[np.ndarray, "G1 B"]:
             parts = np.bincount(cell, weights, minlength=self.groups * bins).reshape(self.groups, bins)
-            return np.vstack([parts, parts.sum(axis=0)])
+            return np.vstack([parts, parts.sum(axis=0)]).astype(np.float64)  # whole numbers when there is no voxel
 
         n, k = summed(np.ones(len(cell))), summed(right[used].astype(np.float64))
         value, known = summed(np.where(finite, values, 0.0)), summed(finite.astype(np.float64))

@@ -123,4 +123,4 @@ def _percentiles(values: Float64[np.ndarray, " R"]) -> dict[str, list[float]] | 
 
 
 def _ratio(part: Float64[np.ndarray, "..."], whole: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0), dtype=np.float64)
