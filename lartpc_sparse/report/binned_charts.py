@@ -72,7 +72,9 @@ def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y
     limits = _limits(edges)
     data = [_points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place]) for curve in curves]
     low, high = limits[voxels.place], limits[voxels.place + 1]
-    layout = _layout(x_title, y_title, {"type": "log", "dtick": 1}, _rate_range(curves))
+    decades = np.log10(high.max() / low.min())
+    x_axis = {"type": "log", "dtick": 1 if decades > 2.5 else "D2"}
+    layout = _layout(x_title, y_title, x_axis, _rate_range(curves))
     return {"data": [*data, _numbers(voxels, low, high)], "layout": layout}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from lartpc_sparse.report.blocks import Figure, FigureGrid, Note, Section
-from lartpc_sparse.report.charts import Line, axis, lines
+from lartpc_sparse.report.charts import Line, lines
 from lartpc_sparse.report.palette import NEUTRAL, TRAIN, VALIDATION
 from lartpc_sparse.report.text import percent
 from lartpc_sparse.report.training_log import Curve, TrainingLog, running_mean, thinned_rows
@@ -17,8 +17,8 @@ __all__ = ["training_section"]
 MAX_POINTS = 1500
 MAX_EPOCHS = 6
 """Numbers on the axis of the epochs."""
-EPOCH_MARGIN = {"l": 62, "r": 14, "t": 70, "b": 48}
-EPOCH_LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.2, "yanchor": "bottom"}
+EPOCH_MARGIN = {"l": 62, "r": 14, "t": 58, "b": 48}
+EPOCH_LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.13, "yanchor": "bottom"}
 MUCH_WAITING = 0.1
 """Share of the time spent waiting from which the report says what to do."""
 
@@ -85,19 +85,18 @@ def _with_epochs(figure: Figure, log: TrainingLog) -> Figure:
     numbers, first = np.unique(epoch.values, return_index=True)
     chosen = thinned_rows(len(numbers), MAX_EPOCHS)
     above = {
-        **axis("epoch", standoff=4),
         "overlaying": "x",
         "matches": "x",
         "side": "top",
         "tickvals": epoch.steps[first[chosen]].tolist(),
-        "ticktext": [f"{number:.0f}" for number in numbers[chosen]],
+        "ticktext": [f"{'' if place else 'epoch '}{number:.0f}" for place, number in enumerate(numbers[chosen])],
         "showgrid": False,
     }
     ends = {"type": "scatter", "x": [epoch.steps[0], epoch.steps[-1]], "y": [None, None], "xaxis": "x2"}
     spec = figure.spec
     data = [*spec["data"], {**ends, "showlegend": False, "hoverinfo": "skip"}]
     layout = {**spec["layout"], "xaxis2": above, "legend": EPOCH_LEGEND, "margin": EPOCH_MARGIN}
-    return replace(figure, spec={"data": data, "layout": layout}, height=figure.height + 40)
+    return replace(figure, spec={"data": data, "layout": layout}, height=figure.height + 28)
 
 
 def _width(curve: Curve) -> int:
