@@ -15,7 +15,7 @@ def zooms(coords, energy):
 def test_a_large_plane_can_be_seen_as_a_whole_and_where_it_is_dense():
     rng = np.random.default_rng(0)
     track = np.stack([np.arange(3000), np.arange(3000) // 4], axis=1)
-    shower = rng.integers(0, 60, (2000, 2)) + [2000, 700]
+    shower = rng.integers([2000, 700], [2060, 760], (2000, 2))
     coords = np.unique(np.concatenate([track, shower]), axis=0).astype(np.int32)
     found = {zoom.title: zoom.ranges for zoom in zooms(coords, np.ones(len(coords), dtype=np.float32))}
     assert list(found) == ["all charge", "densest charge", "whole image"]
