@@ -144,7 +144,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
         return {
             "seed": config.run.seed,
             "data": data,
-            "model": section["model"],
+            "model": _without_evaluation(section["model"]),
             "train": section.get("train"),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
             "overlay": _overlay_files(config, "train", "validation"),
@@ -154,7 +154,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
         return {
             "seed": config.run.seed,
             "data": used,
-            "model": section["model"],
+            "model": _without_evaluation(section["model"]),
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
             "overlay": _overlay_files(config, "test"),
@@ -168,6 +168,15 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
         "predictions": file_identity(folder.predictions),
         "log": file_identity(folder.training_log),
     }
+
+
+def _without_evaluation(model: dict[str, Any]) -> dict[str, Any]:
+    """The model without the options that act in the step evaluate alone."""
+    heads = {
+        name: {option: value for option, value in head.items() if option != "evaluate"}
+        for name, head in model["heads"].items()
+    }
+    return {**model, "heads": heads}
 
 
 def _reader_files(config: ChainConfig, part: str) -> list[Any]:

@@ -7,7 +7,7 @@ cluster and vertex weights. Other losses and weightings can be chosen, and losse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
-from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.class_groups import regroup, regroup_tensor
+from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.class_groups import regroup_tensor
+from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
+from lartpc_sparse.heads.semantic_evaluator import SemanticEvaluator
 from lartpc_sparse.heads.semantic_losses import (
     CrossEntropyConfig,
     DiceConfig,
@@ -34,7 +35,6 @@ from lartpc_sparse.heads.voxel_weights import (
     SemanticWeights,
     WeightingConfig,
 )
-from lartpc_sparse.metrics.segmentation import confusion_matrix, segmentation_scores, track_shower_confusion
 from lartpc_sparse.schema import OneOf
 from lartpc_sparse.sparse import SparseTensor
 
@@ -59,6 +59,7 @@ class SemanticConfig(HeadConfig):
     losses: tuple[LossField, ...] = Field(
         (CrossEntropyConfig(),), min_length=1, description="terms of the loss, added up; each kind at most once"
     )
+    evaluate: SemanticEvaluationConfig = SemanticEvaluationConfig()
 
     @field_validator("classes")
     @classmethod
@@ -98,7 +99,7 @@ class SemanticConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> SemanticEvaluator:
         """See `HeadConfig.evaluator`."""
-        return SemanticEvaluator(self, name, truth_classes)
+        return SemanticEvaluator(self.classes, name, truth_classes, self.evaluate)
 
 
 class SemanticHead(Head):
@@ -138,44 +139,3 @@ class SemanticHead(Head):
             columns={"probability": probability, "label": label.astype(np.int8)},
             semantic=SemanticLabels(label, self.config.classes),
         )
-
-
-class SemanticEvaluator(Evaluator):
-    """Confusion matrix over all labelled voxels, and the accuracy of each event."""
-
-    def __init__(self, config: SemanticConfig, name: str, truth_classes: tuple[str, ...]) -> None:
-        self.config = config
-        self.name = name
-        self.truth_classes = truth_classes
-        size = len(config.classes)
-        self.confusion = np.zeros((size, size + 1), dtype=np.int64)
-        self.event_accuracy: list[float | None] = []
-
-    def update(self, prediction: Prediction) -> None:
-        """See `Evaluator.update`."""
-        if "semantic" not in prediction.truth:
-            return
-        truth = regroup(prediction.truth["semantic"].astype(np.int64), self.truth_classes, self.config.groups)
-        label = prediction.columns[f"{self.name}/label"].astype(np.int64)
-        confusion = confusion_matrix(truth, label, len(self.config.classes))
-        self.confusion += confusion
-        total = int(confusion.sum())
-        self.event_accuracy.append(int(np.trace(confusion)) / total if total else None)
-
-    def result(self) -> dict[str, Any]:
-        """See `Evaluator.result`."""
-        result: dict[str, Any] = {
-            "kind": "semantic",
-            "classes": list(self.config.classes),
-            "confusion": self.confusion.tolist(),
-            **segmentation_scores(self.confusion, self.config.classes),
-            "event_accuracy": self.event_accuracy,
-        }
-        two = track_shower_confusion(self.confusion, self.config.classes)
-        if two is not None:
-            result["track_shower"] = {
-                "classes": ["track", "shower"],
-                "confusion": two.tolist(),
-                **segmentation_scores(two, ("track", "shower")),
-            }
-        return result

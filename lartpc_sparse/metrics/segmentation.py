@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Int64
 
-__all__ = ["accuracy", "confusion_matrix", "segmentation_scores", "track_shower_confusion"]
+__all__ = ["accuracy", "confusion_matrix", "segmentation_scores", "track_shower_confusion", "track_shower_members"]
 
 _TRACK = frozenset({"track", "hip", "mip"})
 _SHOWER = frozenset({"shower", "delta", "michel"})
@@ -101,6 +101,13 @@ def segmentation_scores(confusion: Int[np.ndarray, "K K1"], class_names: Sequenc
     return {"accuracy": accuracy(confusion), "per_class": per_class, "macro": macro}
 
 
+def track_shower_members(class_names: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Numbers of the classes that are track (HIP, MIP, track) and shower (shower, delta, Michel), by their names."""
+    names = [name.casefold() for name in class_names]
+    track, shower = ([k for k, name in enumerate(names) if name in group] for group in (_TRACK, _SHOWER))
+    return track, shower
+
+
 def track_shower_confusion(
     confusion: Int[np.ndarray, "K K1"], class_names: Sequence[str]
 ) -> Int64[np.ndarray, "2 3"] | None:
@@ -121,8 +128,7 @@ def track_shower_confusion(
         ValueError: the shape of `confusion` does not fit the names, or a name occurs twice.
     """
     _check_confusion(confusion, class_names)
-    names = [name.casefold() for name in class_names]
-    groups = [[k for k, name in enumerate(names) if name in group] for group in (_TRACK, _SHOWER)]
+    groups = track_shower_members(class_names)
     if not all(groups):
         return None
     merged = np.zeros((2, 3), dtype=np.int64)

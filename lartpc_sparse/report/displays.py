@@ -17,6 +17,7 @@ from lartpc_sparse.report.matching import matched_numbers
 from lartpc_sparse.report.packing import pack
 from lartpc_sparse.report.palette import FALSE, FOUND, MISSED, class_colours
 from lartpc_sparse.report.text import count, decimal, percent
+from lartpc_sparse.report.zooms import zooms_of
 
 __all__ = ["Display", "display_of", "make_displays"]
 
@@ -36,6 +37,7 @@ class Display:
         reason: why the event is shown, with its score.
         remark: number of voxels.
         views: titles of the views, in order.
+        zooms: titles of the parts of a two-dimensional image that can be shown, in order; the first at the start.
         payload: data for the page's script.
     """
 
@@ -44,6 +46,7 @@ class Display:
     reason: str
     remark: str
     views: tuple[str, ...]
+    zooms: tuple[str, ...]
     payload: Mapping[str, Any]
 
 
@@ -83,7 +86,7 @@ def _display(
     if choice.score is not None:
         value = percent(choice.score) if scores.title.startswith("accuracy") else decimal(choice.score)
         reason += f", {scores.title} {value}"
-    return display_of(file.read(choice.index), file.classes, heads, reason, max_voxels)
+    return display_of(file.read(choice.index), file.classes, heads, reason, max_voxels, image_size=file.image_size)
 
 
 def display_of(
@@ -92,6 +95,8 @@ def display_of(
     heads: Mapping[str, dict[str, Any]],
     reason: str,
     max_voxels: int,
+    *,
+    image_size: Sequence[int] = (),
 ) -> Display:
     """The display of one event.
 
@@ -101,6 +106,7 @@ def display_of(
         heads: metrics of the heads by name (class names, thresholds); may be empty.
         reason: why the event is shown.
         max_voxels: of a larger event this many voxels are drawn at random, always the same ones.
+        image_size: pixels along the axes of a two-dimensional image, for a view of the whole.
     """
     total, dim = prediction.coords.shape
     rows = np.arange(total)
@@ -113,6 +119,7 @@ def display_of(
         *_cluster_views(prediction, rows),
         *_gap_views(prediction, heads, rows),
     ]
+    zooms = zooms_of(prediction.coords, prediction.energy, image_size, _ranges(prediction.coords))
     energy = prediction.energy[rows]
     payload = {
         "dim": dim,
@@ -121,11 +128,12 @@ def display_of(
         "energy_title": "energy (MeV)" if dim == 3 else "intensity",
         "ranges": _ranges(prediction.coords),
         "views": views,
+        "zooms": [[list(axis) for axis in zoom.ranges] for zoom in zooms],
     }
     titles = tuple(str(view["title"]) for view in views)
     key = prediction.key
     title = f"{PurePath(key.file).name} entry {key.entry}"
-    return Display(title, str(key), reason, remark, titles, payload)
+    return Display(title, str(key), reason, remark, titles, tuple(zoom.title for zoom in zooms), payload)
 
 
 def _ranges(coords: Int[np.ndarray, "N D"], margin: float = 1.0) -> list[list[float]]:

@@ -9,8 +9,10 @@ from jaxtyping import Float64
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table
 from lartpc_sparse.report.charts import histogram, normalised_confusion
+from lartpc_sparse.report.intervals import limits_of, with_limits
 from lartpc_sparse.report.metrics_file import lookup, matrix, names, numbers
 from lartpc_sparse.report.palette import TRAIN, class_colours
+from lartpc_sparse.report.semantic_figures import calibration_blocks, curve_blocks, two_class_table
 from lartpc_sparse.report.text import anchor, count, decimal, percent
 
 __all__ = ["NO_PREDICTION", "semantic_headlines", "semantic_section"]
@@ -21,15 +23,27 @@ NO_PREDICTION = "no prediction"
 def semantic_headlines(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
     """Quantity, value and meaning of the head's headline numbers."""
     return (
-        ("accuracy", percent(metrics.get("accuracy"), 2), "labelled voxels given their true class"),
+        ("accuracy", _score(metrics, "accuracy"), "labelled voxels given their true class"),
         (
             "track / shower accuracy",
-            percent(lookup(metrics, "track_shower", "accuracy"), 2),
+            _score(metrics, "track_shower", "accuracy"),
             "HIP and MIP as track, the other classes as shower",
+        ),
+        *(
+            (
+                f"{part} accuracy",
+                _score(metrics, "track_shower", "per_class", part, "recall"),
+                f"{part} voxels that are called {part}",
+            )
+            for part in ("track", "shower")
         ),
         ("mean F1", decimal(lookup(metrics, "macro", "f1")), "unweighted mean over the classes"),
         ("mean IoU", decimal(lookup(metrics, "macro", "iou")), "unweighted mean over the classes"),
     )
+
+
+def _score(metrics: dict[str, Any], *keys: str) -> str:
+    return with_limits(lookup(metrics, *keys), limits_of(metrics, *keys))
 
 
 def semantic_section(name: str, metrics: dict[str, Any]) -> Section:
@@ -41,12 +55,27 @@ def semantic_section(name: str, metrics: dict[str, Any]) -> Section:
     table = _class_table(metrics)
     if table is not None:
         blocks.append(table)
+    two = two_class_table(metrics)
+    if two is not None:
+        blocks.append(two)
+    blocks += [*curve_blocks(metrics), *calibration_blocks(metrics)]
     accuracy = numbers(metrics.get("event_accuracy"))
     if len(accuracy):
         blocks.append(FigureGrid((_event_accuracy(accuracy),)))
     if not blocks:
         blocks.append(Note("There are no labelled voxels to compare with."))
-    return Section(anchor("head", name), f"Semantic segmentation: {name}", tuple(blocks))
+    return Section(anchor("head", name), f"Semantic segmentation: {name}", tuple(blocks), _lead(metrics))
+
+
+def _lead(metrics: dict[str, Any]) -> str:
+    replicates = lookup(metrics, "intervals", "replicates")
+    if replicates is None:
+        return ""
+    return (
+        f"In brackets: 68\u2009% intervals from {count(replicates)} resampled sets of events (95\u2009% ones: metrics "
+        "file). Bars in the figures: 68\u2009% intervals from the scatter between events. Voxels of an event are "
+        "right or wrong together, so both are wider than binomial ones."
+    )
 
 
 def _confusions(metrics: dict[str, Any]) -> tuple[Figure, ...]:
@@ -73,12 +102,12 @@ def _class_table(metrics: dict[str, Any]) -> Table | None:
     classes = tuple(str(name) for name in per_class)
     scores = ("recall", "precision", "f1", "iou")
     rows = [
-        (name, count(lookup(per_class, name, "n")), *(percent(lookup(per_class, name, s), 2) for s in scores))
+        (name, count(lookup(per_class, name, "n")), *(_score(metrics, "per_class", name, s) for s in scores))
         for name in classes
     ]
     macro = metrics.get("macro")
     if isinstance(macro, dict):
-        rows.append(("unweighted mean", "", *(percent(macro.get(score), 2) for score in scores)))
+        rows.append(("unweighted mean", "", *(_score(metrics, "macro", score) for score in scores)))
     header = ("class", "voxels", "recall", "precision", "F1", "IoU")
     return Table("Scores per class", header, tuple(rows), class_colours(classes))
 

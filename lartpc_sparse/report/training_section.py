@@ -1,8 +1,10 @@
-"""The section with the loss curves and the learning rate."""
+"""The section with the curves of loss and accuracy and the learning rate."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+import numpy as np
 
 from lartpc_sparse.report.blocks import Figure, FigureGrid, Note, Section
 from lartpc_sparse.report.charts import Line, lines
@@ -13,12 +15,16 @@ from lartpc_sparse.report.training_log import Curve, TrainingLog, running_mean, 
 __all__ = ["training_section"]
 
 MAX_POINTS = 1500
+MAX_EPOCHS = 6
+"""Numbers on the axis of the epochs."""
+EPOCH_MARGIN = {"l": 62, "r": 14, "t": 58, "b": 48}
+EPOCH_LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.13, "yanchor": "bottom"}
 MUCH_WAITING = 0.1
 """Share of the time spent waiting from which the report says what to do."""
 
 
 def training_section(log: TrainingLog | None) -> Section:
-    """Loss curves per term, learning rate and speed; says so when there was no training.
+    """Curves of loss terms and accuracies, learning rate and speed; says so when there was no training.
 
     Args:
         log: None when the run has no training log.
@@ -27,7 +33,7 @@ def training_section(log: TrainingLog | None) -> Section:
         why = "no training log" if log is None else "an empty training log"
         text = f"This run has {why}, so there are no loss curves: the weights come from elsewhere."
         return Section("training", "Training", (Note(text),))
-    losses = tuple(_loss_figure(log, term) for term in log.terms)
+    losses = tuple(_with_epochs(_loss_figure(log, term), log) for term in log.terms)
     others = (
         _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
         _single(log, "voxels_per_s", "voxels per second", NEUTRAL, smooth=True),
@@ -69,6 +75,28 @@ def _loss_figure(log: TrainingLog, term: str) -> Figure:
     title = "total loss" if term == "loss" else term.replace("/", ": ", 1).replace("_", " ")
     quantity = term.rpartition("/")[2].replace("_", " ")
     return Figure(title, lines(drawn, "optimiser step", quantity), height=280)
+
+
+def _with_epochs(figure: Figure, log: TrainingLog) -> Figure:
+    """The figure with a second axis on top, at the steps where epochs begin."""
+    epoch = log.curve("epoch")
+    if epoch is None or not len(epoch) or epoch.values[-1] < 1:
+        return figure
+    numbers, first = np.unique(epoch.values, return_index=True)
+    chosen = thinned_rows(len(numbers), MAX_EPOCHS)
+    above = {
+        "overlaying": "x",
+        "matches": "x",
+        "side": "top",
+        "tickvals": epoch.steps[first[chosen]].tolist(),
+        "ticktext": [f"{'' if place else 'epoch '}{number:.0f}" for place, number in enumerate(numbers[chosen])],
+        "showgrid": False,
+    }
+    ends = {"type": "scatter", "x": [epoch.steps[0], epoch.steps[-1]], "y": [None, None], "xaxis": "x2"}
+    spec = figure.spec
+    data = [*spec["data"], {**ends, "showlegend": False, "hoverinfo": "skip"}]
+    layout = {**spec["layout"], "xaxis2": above, "legend": EPOCH_LEGEND, "margin": EPOCH_MARGIN}
+    return replace(figure, spec={"data": data, "layout": layout}, height=figure.height + 28)
 
 
 def _width(curve: Curve) -> int:

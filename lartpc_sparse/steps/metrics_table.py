@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.table import Table
+
+from lartpc_sparse.steps.semantic_rows import semantic_rows
 
 __all__ = ["metrics_table"]
 
 
 def metrics_table(metrics: dict[str, Any]) -> Table:
-    """One row a quantity: head, quantity, value."""
+    """One row a quantity: head, quantity, value, and its 68 % interval where there is one."""
     table = Table(title=f"{metrics.get('run', '')}: {metrics['events']} events, {metrics['voxels']} voxels")
     table.add_column("head")
     table.add_column("quantity")
     table.add_column("value", justify="right")
-    rows = {"semantic": _semantic, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
+    table.add_column("68 % interval")
+    rows: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]]
+    rows = {"semantic": semantic_rows, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
     for name, head in metrics["heads"].items():
-        for quantity, value in rows.get(head["kind"], lambda _: [])(head):
-            table.add_row(name, quantity, "-" if value is None else f"{value:.3f}")
+        for quantity, value, *interval in rows.get(head["kind"], lambda _: [])(head):
+            table.add_row(name, quantity, "-" if value is None else f"{value:.3f}", *interval)
         table.add_section()
     return table
-
-
-def _semantic(head: dict[str, Any]) -> list[tuple[str, float | None]]:
-    rows: list[tuple[str, float | None]] = [("accuracy", head["accuracy"])]
-    rows += [(f"recall {name}", scores["recall"]) for name, scores in head["per_class"].items()]
-    if "track_shower" in head:
-        rows.append(("accuracy track/shower", head["track_shower"]["accuracy"]))
-    return rows
 
 
 def _embedding(head: dict[str, Any]) -> list[tuple[str, float | None]]:

@@ -16,6 +16,7 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
+from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
 from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.progress import track
@@ -162,7 +163,8 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         truth={name: views.raw.labels[name].astype(kind) for name, kind in kinds.items() if name in views.raw.labels},
         columns=columns,
         tables={
-            head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables
+            VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
+            **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
         },
         status="ok" if views.bad is None else views.bad,
     )

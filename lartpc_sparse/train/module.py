@@ -83,7 +83,7 @@ class TrainingModule(pl.LightningModule):
             UserError: the loss is not finite; names the events.
         """
         del batch_idx
-        loss, terms, _ = self._terms(batch)
+        loss, terms, outputs = self._terms(batch)
         if not torch.isfinite(loss.detach()):
             values = {name: float(value.detach()) for name, value in terms.items()}
             bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
@@ -92,7 +92,9 @@ class TrainingModule(pl.LightningModule):
                 f"on the events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr "
                 "or train.clip_norm. The last checkpoint is kept"
             )
-        self._log("train", loss, terms, batch)
+        with torch.no_grad():
+            monitored = self.network.monitor(outputs, batch)
+        self._log("train", loss, {**terms, **monitored}, batch)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

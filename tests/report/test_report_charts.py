@@ -63,6 +63,15 @@ def test_every_loss_term_has_a_figure_of_training_and_validation(sections):
     assert figures[-2].title == "learning rate"
 
 
+def test_epochs_are_on_an_axis_of_their_own(tmp_path):
+    write_training_log(tmp_path / "log.csv", np.random.default_rng(1), steps=900)
+    figure = figures_of(training_section(read_training_log(tmp_path / "log.csv")))[0]
+    go.Figure(figure.spec)
+    assert figure.spec["layout"]["xaxis2"]["tickvals"] == [0, 300, 600]
+    assert figure.spec["layout"]["xaxis2"]["ticktext"] == ["epoch 0", "1", "2"]
+    assert figure.spec["data"][-1]["xaxis"] == "x2"
+
+
 def test_the_smooth_curve_lies_over_a_faint_one(sections):
     raw, smooth = figures_of(sections["training"])[0].spec["data"][:2]
     assert raw["opacity"] < 0.5
@@ -108,10 +117,12 @@ def test_the_column_without_prediction_is_shown_only_when_it_has_counts():
 
 
 def test_the_class_table_has_the_numbers(sections):
-    (table,) = tables_of(sections["semantic"])
+    table, two_classes = tables_of(sections["semantic"])
     assert table.header == ("class", "voxels", "recall", "precision", "F1", "IoU")
     assert [row[0] for row in table.rows] == [*CLASSES, "unweighted mean"]
-    assert table.rows[0][3] == "95.12\u2009%"
+    assert table.rows[0][3].startswith("95.12\u2009% (")  # and its interval
+    assert two_classes.rows[0][:3] == ("all events", "", "81\u2009700")
+    assert two_classes.rows[0][3].startswith("99.14\u2009% (")
 
 
 def test_baselines_stand_beside_the_network(sections):
@@ -140,7 +151,7 @@ def test_the_summary_lists_each_head_and_leaves_out_what_is_undefined():
     metrics["heads"]["semantic"]["macro"] = None
     (table,) = summary_section(metrics).blocks
     cells = {row[:2]: row[2] for row in table.rows}
-    assert cells["semantic", "accuracy"] == "96.12\u2009%"
+    assert cells["semantic", "accuracy"].startswith("96.12\u2009% (")
     assert cells["particles", "mean ARI, true semantics"] == "0.969"
     assert ("semantic", "mean F1") not in cells
     assert dict(facts(metrics))["events"] == "5 (1 skipped)"

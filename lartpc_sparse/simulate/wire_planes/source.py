@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field, model_validator
 
 from lartpc_sparse.data.dataset import event_rng
@@ -34,6 +35,7 @@ from lartpc_sparse.simulate.wire_planes.truth import (
     pixel_labels,
 )
 from lartpc_sparse.simulate.wire_planes.variation import VariationField, variation_of
+from lartpc_sparse.simulate.wire_planes.vertices import plane_positions
 
 __all__ = ["WirePlanes", "WirePlanesConfig"]
 
@@ -134,6 +136,8 @@ class WirePlanes:
     def make(self, seed: int, index: int) -> Mapping[str, Event]:
         """Images of event `index`, one a plane; labels and particle table are those of the 3D event.
 
+        The table gains its positions in the plane, see `plane_positions`.
+
         Raises:
             BadEventError: energies that are negative or not finite, or an event that cannot be read.
             UserError: there is no such event, or a label that `charge` names is missing.
@@ -148,7 +152,9 @@ class WirePlanes:
         """
         charges, rows = self.arriving(event, seed, index)
         inside = event.select(rows)
-        sources = _Sources(inside, clusters_of(inside, self._ranks))
+        sources = _Sources(
+            inside, clusters_of(inside, self._ranks), self._corner(event, event_rng(seed, _STREAM, index, 0))
+        )
         response = self._variation.response_width
         times: dict[float, Footprint] = {}  # the same for planes of the same response
         images = {}
@@ -166,7 +172,7 @@ class WirePlanes:
         config, detector, variation = self._config, self._detector, self._variation
         rng = event_rng(seed, _STREAM, index, 0)
         edge = self._voxel_mm
-        corner = corner_mm(config.placement, detector, np.array(event.image_size) * edge, rng)
+        corner = self._corner(event, rng)
         within = rng.random((len(event), 3)) if config.smear == "random" else 0.5
         true_mm = corner + (event.coords + within) * edge
         rows = np.flatnonzero(active(detector, true_mm))
@@ -185,6 +191,11 @@ class WirePlanes:
         )
         return charges, rows
 
+    def _corner(self, event: Event, rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
+        """Where the image stands; the first numbers that are drawn of an event."""
+        size = np.array(event.image_size) * self._voxel_mm
+        return corner_mm(self._config.placement, self._detector, size, rng)
+
     def _image(self, sources: _Sources, plane: PlaneConfig, image: PlaneImage, noise_key: int) -> Event:
         config, event = self._config, sources.event
         read = read_out(
@@ -200,6 +211,14 @@ class WirePlanes:
         signal = reached & (np.append(image.electrons, 0.0)[read.signal_row] >= enough)
         chosen = np.zeros(len(image.pixel), dtype=np.bool_)
         chosen[read.signal_row[signal]] = True
+        positions = plane_positions(
+            event.particles,
+            detector=self._detector,
+            plane=plane,
+            corner_mm=sources.corner_mm,
+            voxel_mm=self._voxel_mm,
+            distortion_mm=self._variation.distortion_mm,
+        )
         leads = np.full(len(signal), -1, dtype=np.int64)
         leads[signal] = leading_deposits(image.shares(chosen), sources.clusters, config.labels.min_fraction)
         return Event(
@@ -209,7 +228,7 @@ class WirePlanes:
             image_size=self._detector.image_size,
             classes=event.classes,
             labels=pixel_labels(event, leads),
-            particles=event.particles,
+            particles={**event.particles, **positions},
         )
 
 
@@ -218,6 +237,7 @@ class _Sources(NamedTuple):
 
     event: Event
     clusters: Clusters
+    corner_mm: Float[np.ndarray, " 3"]
 
 
 def _voxel_size(asked: float | None, events: VoxelEvents) -> float:
