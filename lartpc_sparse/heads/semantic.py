@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
@@ -20,6 +20,7 @@ from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import regroup, regroup_tensor
+from lartpc_sparse.heads.decisions import DecisionConfig, DecisionScores, with_decisions
 from lartpc_sparse.heads.voxel_weights import (
     ClusterVertexConfig,
     NoWeightingConfig,
@@ -43,6 +44,9 @@ class SemanticConfig(HeadConfig):
         description="classes in output order; voxels of other classes count in no loss and no metric",
     )
     weighting: Annotated[WeightingConfig, OneOf(ClusterVertexConfig, NoWeightingConfig)] = ClusterVertexConfig()
+    decisions: DecisionConfig | None = Field(
+        None, description="track or shower, cluster and event decisions on the scores; null: none"
+    )
 
     @field_validator("classes")
     @classmethod
@@ -50,6 +54,12 @@ class SemanticConfig(HeadConfig):
         if len(set(classes)) < len(classes):
             raise ValueError(f"classes must differ, got {', '.join(classes)}")
         return classes
+
+    @model_validator(mode="after")
+    def _decisions_fit(self) -> SemanticConfig:
+        if self.decisions is not None:
+            self.decisions.check(self.classes)
+        return self
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -64,6 +74,15 @@ class SemanticConfig(HeadConfig):
     def targets(self) -> Transform | None:
         """Weights of the voxels."""
         return SemanticWeights(self.weighting, self.groups)
+
+    def check_heads(self, kinds: Mapping[str, str]) -> None:
+        """See `HeadConfig.check_heads`."""
+        if self.decisions is not None:
+            self.decisions.check_heads(kinds)
+
+    def finish(self, name: str, prediction: Prediction) -> Prediction:
+        """Adds the decisions."""
+        return with_decisions(prediction, name, self.classes, self.decisions)
 
     def build(self, *, in_channels: int, dim: int) -> SemanticHead:
         """See `HeadConfig.build`."""
@@ -122,6 +141,7 @@ class SemanticEvaluator(Evaluator):
         size = len(config.classes)
         self.confusion = np.zeros((size, size + 1), dtype=np.int64)
         self.event_accuracy: list[float | None] = []
+        self.decisions = config.decisions and DecisionScores(config.decisions, name, config.classes)
 
     def update(self, prediction: Prediction) -> None:
         """See `Evaluator.update`."""
@@ -131,6 +151,8 @@ class SemanticEvaluator(Evaluator):
         label = prediction.columns[f"{self.name}/label"].astype(np.int64)
         confusion = confusion_matrix(truth, label, len(self.config.classes))
         self.confusion += confusion
+        if self.decisions is not None:
+            self.decisions.update(prediction, truth)
         total = int(confusion.sum())
         self.event_accuracy.append(int(np.trace(confusion)) / total if total else None)
 
@@ -143,6 +165,8 @@ class SemanticEvaluator(Evaluator):
             **segmentation_scores(self.confusion, self.config.classes),
             "event_accuracy": self.event_accuracy,
         }
+        if self.decisions is not None:
+            result["decisions"] = self.decisions.result()
         two = track_shower_confusion(self.confusion, self.config.classes)
         if two is not None:
             result["track_shower"] = {

@@ -28,6 +28,10 @@ def _semantic(head: dict[str, Any]) -> list[tuple[str, float | None]]:
     rows += [(f"recall {name}", scores["recall"]) for name, scores in head["per_class"].items()]
     if "track_shower" in head:
         rows.append(("accuracy track/shower", head["track_shower"]["accuracy"]))
+    if "decisions" in head:
+        clusters, events = head["decisions"]["cluster_decision"]["majority"], head["decisions"]["event_decision"]
+        rows += [(f"shower-like clusters, {name}", clusters[name]["value"]) for name in ("efficiency", "purity")]
+        rows += [(f"{events['names'][1]} events, {name}", events[name]["value"]) for name in ("efficiency", "purity")]
     return rows
 
 
