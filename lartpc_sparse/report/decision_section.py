@@ -44,8 +44,8 @@ def decision_blocks(decisions: Any) -> tuple[Block, ...]:
     by_class = lookup(decisions, "cluster_decision", "shower_like_by_class")
     if isinstance(by_class, dict) and by_class:
         cells = tuple((str(name), count(lookup(of, "n")), _share(of)) for name, of in by_class.items())
-        header = ("most frequent true class", "clusters", "called shower-like")
-        blocks.append(Table("Clusters called shower-like", header, cells))
+        columns = ("most frequent true class", "clusters", "called shower-like")
+        blocks.append(Table("Clusters called shower-like", columns, cells))
     figures = (*_confusions(decisions), *_curves(decisions))
     if figures:
         blocks.append(FigureGrid(figures))

@@ -91,7 +91,7 @@ def shower_probability(
     both = [*shower, *track]
     if len(set(both)) < len(both) or not all(0 <= number < classes for number in both):
         raise ValueError(f"shower classes {list(shower)} and track classes {list(track)} of {classes} classes")
-    score = probability[:, list(shower)].sum(axis=1, dtype=np.float64)
+    score: Float64[np.ndarray, " M"] = probability[:, list(shower)].sum(axis=1, dtype=np.float64)
     if len(both) == classes:
         return score
     total = score + probability[:, list(track)].sum(axis=1, dtype=np.float64)
