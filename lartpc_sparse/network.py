@@ -50,6 +50,8 @@ class ModelConfig(Config):
         semantic = [name for name, head in heads.items() if head.decodes_semantics]
         if len(semantic) > 1:
             raise ValueError(f"only one head may classify voxels, but {' and '.join(semantic)} do")
+        for head in heads.values():
+            head.check_heads({name: other.kind for name, other in heads.items()})
         return heads
 
     @property

@@ -123,6 +123,19 @@ class HeadConfig(PartConfig, ABC):
         """Share of the training events that get the view when other heads train on the same events."""
         return 1.0
 
+    def check_heads(self, kinds: Mapping[str, str]) -> None:
+        """Refuse a model that lacks a head which this one builds on; `kinds` are all heads' kinds by name.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        del kinds
+
+    def finish(self, name: str, prediction: Prediction) -> Prediction:
+        """The prediction of one event, all heads decoded, with what follows from it; as it is by default."""
+        del name
+        return prediction
+
     @abstractmethod
     def build(self, *, in_channels: int, dim: int) -> Head:
         """The head for features of `in_channels` channels in `dim` axes."""

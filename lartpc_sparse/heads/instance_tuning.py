@@ -112,7 +112,7 @@ class EmbeddingTuner(Tuner):
                 )
                 for setting in self.grid.settings
             ]
-            self.grid.add(number, instance, [self.config.finish(coords[rows], clusters) for clusters in found])
+            self.grid.add(number, instance, [self.config.finish_clusters(coords[rows], clusters) for clusters in found])
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""

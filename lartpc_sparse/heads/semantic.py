@@ -15,9 +15,11 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import regroup_tensor
+from lartpc_sparse.heads.decisions import DecisionConfig, with_decisions
 from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
 from lartpc_sparse.heads.semantic_evaluator import SemanticEvaluator
 from lartpc_sparse.heads.semantic_losses import (
@@ -60,6 +62,9 @@ class SemanticConfig(HeadConfig):
         (CrossEntropyConfig(),), min_length=1, description="terms of the loss, added up; each kind at most once"
     )
     evaluate: SemanticEvaluationConfig = SemanticEvaluationConfig()
+    decisions: DecisionConfig | None = Field(
+        None, description="track or shower, cluster and event decisions on the scores; null: none"
+    )
 
     @field_validator("classes")
     @classmethod
@@ -69,13 +74,15 @@ class SemanticConfig(HeadConfig):
         return classes
 
     @model_validator(mode="after")
-    def _losses_fit(self) -> SemanticConfig:
+    def _parts_fit(self) -> SemanticConfig:
         kinds = [loss.kind for loss in self.losses]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"losses must differ in kind, got {', '.join(kinds)}")
         self.weighting.check(self.classes)
         for loss in self.losses:
             loss.check(self.classes)
+        if self.decisions is not None:
+            self.decisions.check(self.classes)
         return self
 
     @property
@@ -92,6 +99,15 @@ class SemanticConfig(HeadConfig):
         """Weights of the voxels."""
         return SemanticWeights(self.weighting, self.groups)
 
+    def check_heads(self, kinds: Mapping[str, str]) -> None:
+        """See `HeadConfig.check_heads`."""
+        if self.decisions is not None:
+            self.decisions.check_heads(kinds)
+
+    def finish(self, name: str, prediction: Prediction) -> Prediction:
+        """Adds the decisions."""
+        return with_decisions(prediction, name, self.classes, self.decisions)
+
     def build(self, *, in_channels: int, dim: int) -> SemanticHead:
         """See `HeadConfig.build`."""
         del dim
@@ -99,7 +115,7 @@ class SemanticConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> SemanticEvaluator:
         """See `HeadConfig.evaluator`."""
-        return SemanticEvaluator(self.classes, name, truth_classes, self.evaluate)
+        return SemanticEvaluator(self.classes, name, truth_classes, self.evaluate, self.decisions)
 
 
 class SemanticHead(Head):

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.heads.base import Evaluator
 from lartpc_sparse.heads.class_groups import regroup
+from lartpc_sparse.heads.decisions import DecisionConfig, DecisionScores
 from lartpc_sparse.heads.semantic_curves import SemanticCurves
 from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
 from lartpc_sparse.metrics.event_bootstrap import bootstrap_intervals
@@ -34,6 +35,7 @@ class SemanticEvaluator(Evaluator):
         name: of the head.
         truth_classes: names of the values of the semantic truth.
         config: what is measured.
+        decisions: decisions that the head takes, measured too.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class SemanticEvaluator(Evaluator):
         name: str,
         truth_classes: tuple[str, ...],
         config: SemanticEvaluationConfig | None = None,
+        decisions: DecisionConfig | None = None,
     ) -> None:
         self.classes = classes
         self.name = name
         self.truth_classes = truth_classes
         self.config = config or SemanticEvaluationConfig()
+        self._decisions = None if decisions is None else DecisionScores(decisions, name, classes)
         self._curves: SemanticCurves | None = None  # needs the number of axes, which the first event tells
         self._confusions: list[Int[np.ndarray, "K K1"]] = []
         self._members: dict[str, list[bool]] = {subset: [] for subset in self.config.subsets}
@@ -63,6 +67,8 @@ class SemanticEvaluator(Evaluator):
         self._confusions.append(confusion_matrix(truth, label, len(self.classes)).astype(np.int32))
         for subset, pattern in self.config.subsets.items():
             self._members[subset].append(_matches(prediction.key.file, pattern))
+        if self._decisions is not None:
+            self._decisions.update(prediction, truth)
         if self._curves is None:
             self._curves = SemanticCurves(self.classes, self.config, prediction.coords.shape[1])
         self._curves.update(prediction, truth, label, prediction.columns.get(f"{self.name}/probability"))
@@ -77,6 +83,7 @@ class SemanticEvaluator(Evaluator):
             **self._scores(confusions),
             "event_accuracy": [_accuracy(confusion) for confusion in confusions],
             "subsets": {subset: self._subset(confusions, subset) for subset in self.config.subsets},
+            **({} if self._decisions is None else {"decisions": self._decisions.result()}),
             **({} if self._curves is None else self._curves.result()),
         }
 

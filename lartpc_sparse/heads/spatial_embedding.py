@@ -86,7 +86,7 @@ class SpatialEmbeddingConfig(HeadConfig):
         """Positions are input features (arXiv:2007.03083)."""
         return True
 
-    def finish(self, coords: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    def finish_clusters(self, coords: np.ndarray, clusters: np.ndarray) -> np.ndarray:
         """What is done with the clusters of an event or of one class of it after the decoding."""
         return connected_components(coords, clusters) if self.split_unconnected else clusters
 
@@ -175,7 +175,7 @@ class SpatialEmbeddingHead(Head):
             thresholds,
             leftover=self.config.leftover,
         )
-        return self.config.finish(arrays["coords"][rows], clusters).astype(np.int32)
+        return self.config.finish_clusters(arrays["coords"][rows], clusters).astype(np.int32)
 
     def tuner(self) -> EmbeddingTuner:
         """See `Head.tuner`."""

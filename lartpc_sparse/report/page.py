@@ -26,7 +26,7 @@ class Page:
         facts: name and value of what identifies the run.
         sections: in reading order; the first is the summary.
         displays: event displays, after the sections.
-        display_note: how the events were chosen, or why there are none.
+        display_note: how the events were chosen, or why there are none; empty: a page that is not about events.
         config_yaml: the resolved configuration.
     """
 

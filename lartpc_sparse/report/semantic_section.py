@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table
 from lartpc_sparse.report.charts import histogram, normalised_confusion
+from lartpc_sparse.report.decision_section import decision_blocks, decision_headlines
 from lartpc_sparse.report.intervals import limits_of, with_limits
 from lartpc_sparse.report.metrics_file import lookup, matrix, names, numbers
 from lartpc_sparse.report.palette import TRAIN, class_colours
@@ -39,6 +40,7 @@ def semantic_headlines(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], .
         ),
         ("mean F1", decimal(lookup(metrics, "macro", "f1")), "unweighted mean over the classes"),
         ("mean IoU", decimal(lookup(metrics, "macro", "iou")), "unweighted mean over the classes"),
+        *decision_headlines(metrics),
     )
 
 
@@ -62,6 +64,7 @@ def semantic_section(name: str, metrics: dict[str, Any]) -> Section:
     accuracy = numbers(metrics.get("event_accuracy"))
     if len(accuracy):
         blocks.append(FigureGrid((_event_accuracy(accuracy),)))
+    blocks += decision_blocks(metrics.get("decisions"))
     if not blocks:
         blocks.append(Note("There are no labelled voxels to compare with."))
     return Section(anchor("head", name), f"Semantic segmentation: {name}", tuple(blocks), _lead(metrics))

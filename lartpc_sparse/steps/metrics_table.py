@@ -22,7 +22,8 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     rows: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]]
     rows = {"semantic": semantic_rows, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
     for name, head in metrics["heads"].items():
-        for quantity, value, *interval in rows.get(head["kind"], lambda _: [])(head):
+        known = rows.get(head["kind"])
+        for quantity, value, *interval in [] if known is None else known(head):
             table.add_row(name, quantity, "-" if value is None else f"{value:.3f}", *interval)
         table.add_section()
     return table

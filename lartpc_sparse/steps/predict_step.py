@@ -143,7 +143,10 @@ def predict_batch(network: Network, group: PredictionBatch, config: PredictConfi
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])
-        yield _prediction(views, group.plain.events[number], rows, number, decoded)
+        prediction = _prediction(views, group.plain.events[number], rows, number, decoded)
+        for name, head in network.config.heads.items():
+            prediction = head.finish(name, prediction)
+        yield prediction
 
 
 def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded]) -> Prediction:

@@ -15,6 +15,12 @@ def semantic_rows(head: dict[str, Any]) -> list[tuple[str, float | None, str]]:
     if "track_shower" in head:
         rows.append(_row(head, "accuracy track/shower", "track_shower", "accuracy"))
         rows += [_row(head, f"accuracy {two}", *_of_two(two)) for two in ("track", "shower")]
+    if "decisions" in head:
+        clusters, events = head["decisions"]["cluster_decision"]["majority"], head["decisions"]["event_decision"]
+        rows += [(f"shower-like clusters, {name}", clusters[name]["value"], "") for name in ("efficiency", "purity")]
+        rows += [
+            (f"{events['names'][1]} events, {name}", events[name]["value"], "") for name in ("efficiency", "purity")
+        ]
     error = head.get("calibration", {}).get("all", {}).get("ece")
     if error is not None:
         rows.append(("expected calibration error", error, ""))
