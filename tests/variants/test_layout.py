@@ -69,7 +69,7 @@ def test_a_folder_without_variables_gets_one_for_each_variant() -> None:
 
 
 def test_one_value_leads_to_the_same_folders_as_many() -> None:
-    text = 'for_each: {plane: [u]}\nrun: {output_dir: "runs/a/${plane}"}\n' + HEAD
+    text = 'for_each: {plane: [u]}\nrun: {output_dir: "runs/a/${plane}"}\n' + HEAD.replace("/u_", "/${plane}_")
     assert study(text).folder == study(text, "for_each.plane=[u, v]").folder == Path("runs/a")
     assert folders(study(text, "run.output_dir=runs/b")) == ["runs/b/plane=u"]
 

@@ -111,7 +111,7 @@ def test_only(chain: StandIn) -> None:
     assert chain.calls == [("runs", ("simulate",))]
     assert main(["chain.yaml", "--only", "train", "--variant", "seed=1"]) == 0
     assert chain.calls[1:] == [(f"runs/weighting={w},seed=1", ("train",)) for w in ("none", "cluster_vertex")]
-    assert [variant["status"] for variant in summary()["variants"]][0] == "unfinished"
+    assert summary()["variants"][0]["status"] == "unfinished"
 
 
 def test_the_first_failure_stops(chain: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
