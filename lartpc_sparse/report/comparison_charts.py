@@ -25,7 +25,7 @@ def bars_with_points(groups: Sequence[Group], key: str, title: str) -> dict[str,
         "text": [decimal(group.mean(key), _DIGITS) for group in shown],
         "textposition": "inside",
         "insidetextanchor": "middle",
-        "marker": {"color": TRAIN, "opacity": 0.55},
+        "marker": {"color": TRAIN, "opacity": 0.8},
         "hovertemplate": "%{x}: mean %{y:.4f}<extra></extra>",
     }
     layout = {**_layout(title), "bargap": 0.45}

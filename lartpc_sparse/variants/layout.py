@@ -62,7 +62,8 @@ def lay_out(variants: Sequence[Variant[ChainConfig]]) -> Study:
     shared = _shares_simulation(variants)
     _refuse_overlap(variants, folders, [root, _events(root, first.config)] if shared else [root])
     placed = [_placed(variant, folder, shared=shared) for variant, folder in zip(variants, folders, strict=True)]
-    name = first.config.run.name if len({variant.config.run.name for variant in variants}) == 1 else root.name
+    names = {variant.config.run.name for variant in variants}
+    name = first.config.run.name if len(names) == 1 else root.resolve().name or "variants"
     simulation = None
     if shared:
         changes = {"name": name, "output_dir": root, "seed": first.config.simulation_seed}

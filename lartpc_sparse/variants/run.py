@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from rich.console import Console
+from rich.markup import escape
 
 from lartpc_sparse.chain import run_chain
 from lartpc_sparse.config import ChainConfig
@@ -87,7 +88,7 @@ def _join(chosen: Sequence[Variant[ChainConfig]], only: Sequence[str]) -> None:
 
 
 def _head(console: Console, text: str) -> None:
-    console.rule(text.replace("[", r"\["), align="left")
+    console.rule(escape(text), align="left")
 
 
 def _tell(console: Console, name: str, error: Exception) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import yaml
+from rich.markup import escape
 from rich.table import Table
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.report.compared import Compared, grouped, keys_of
 from lartpc_sparse.report.comparison import short_title, with_spread, write_comparison
-from lartpc_sparse.report.headline_numbers import headline_numbers
+from lartpc_sparse.report.headline_numbers import HeadlineNumber, headline_numbers
 from lartpc_sparse.report.metrics_file import read_metrics
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.run_folder import RunFolder, write_json, write_text
@@ -65,27 +67,33 @@ def summary_table(study: Study, runs: tuple[Compared, ...]) -> Table:
     keys = keys_of(runs, main=True)
     groups = grouped(runs)
     means = len(groups) < len(runs)
-    table = Table(title=study.name + (": mean ± standard deviation over seed" if means else ""))
+    table = Table(title=escape(study.name) + (": mean ± standard deviation over seed" if means else ""))
     names = [name for name in study.variables if not means or name in groups[0].labels]
     for name in names or ["variant"]:
         table.add_column(name)
     table.add_column("done" if means else "status")
     for key in keys:
-        table.add_column(short_title(key, keys), justify="right")
+        table.add_column(escape(short_title(key, keys)), justify="right")
     for group in groups:
         statuses = [run.status for run in group.members]
         state = f"{statuses.count('done')}/{len(statuses)}" if means else statuses[0].partition(":")[0]
         labels = [
             group.labels.get(name) or group.members[0].labels.get(name, group.name) for name in names or ["variant"]
         ]
-        table.add_row(*labels, state, *(with_spread(group, key, 3) if group.values(key) else "-" for key in keys))
+        table.add_row(
+            *map(escape, labels), state, *(with_spread(group, key, 3) if group.values(key) else "-" for key in keys)
+        )
     return table
 
 
 def _compared(root: Path, variant: Variant[ChainConfig], failure: str | None) -> Compared:
     folder = RunFolder(variant.config)
     status = f"failed: {failure}" if failure is not None else _status(variant.config, folder)
-    numbers = headline_numbers(read_metrics(folder.metrics)) if folder.metrics.exists() else ()
+    numbers: tuple[HeadlineNumber, ...] = ()
+    try:
+        numbers = headline_numbers(read_metrics(folder.metrics)) if folder.metrics.exists() else ()
+    except UserError as error:
+        status = f"failed: {error}"
     report = quote(Path(os.path.relpath(folder.report, root)).as_posix()) if folder.report.exists() else None
     return Compared(variant.labels, status, numbers, report)
 
@@ -102,7 +110,21 @@ def _status(config: ChainConfig, folder: RunFolder) -> str:
     if not all(state == "done" for state in states):
         return "unfinished"
     written = folder.config_file.read_text(encoding="utf-8") if folder.config_file.exists() else ""
-    return "done" if written == dump_config(config) else "made with another configuration"
+    same = _without_machine(written) == _without_machine(dump_config(config))
+    return "done" if same else "made with another configuration"
+
+
+def _without_machine(config_yaml: str) -> Any:
+    """What the results follow from: a resolved configuration without what it ran on."""
+    values = yaml.safe_load(config_yaml)
+    if not isinstance(values, dict):
+        return values
+    machine = {"run": {"device", "engine", "threads"}, "data": {"workers"}}
+    for section, names in machine.items():
+        part = values.get(section)
+        if isinstance(part, dict):
+            values[section] = {name: value for name, value in part.items() if name not in names}
+    return values
 
 
 def _as_json(study: Study, runs: tuple[Compared, ...]) -> dict[str, Any]:
