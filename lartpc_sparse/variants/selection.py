@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.yaml_config import Variant
@@ -12,8 +15,10 @@ from lartpc_sparse.yaml_config.substitute import scalar_text
 
 __all__ = ["select"]
 
+T = TypeVar("T", bound=BaseModel)
 
-def select(variants: Sequence[Variant], wanted: Sequence[str]) -> tuple[Variant, ...]:  # type: ignore[type-arg]
+
+def select(variants: Sequence[Variant[T]], wanted: Sequence[str]) -> tuple[Variant[T], ...]:
     """The variants that fit all of the given values; several values of one variable are alternatives.
 
     Args:
