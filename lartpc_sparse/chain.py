@@ -137,7 +137,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
         del section["simulate"]["processes"]
         assert config.simulate is not None
         files = [file_identity(Path(name)) for name in config.simulate.source.files()]
-        return {"seed": config.run.seed, "simulate": section["simulate"], "files": files}
+        return {"seed": config.simulation_seed, "simulate": section["simulate"], "files": files}
     data = section["data"]
     if step == "train":
         del data["test"], data["workers"]

@@ -61,6 +61,17 @@ class ChainConfig(Config):
     evaluate: EvaluateConfig | None = None
     report: ReportConfig | None = None
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps whose sections are there, in order."""
+        return tuple(name for name in _STEP_SECTIONS if getattr(self, name) is not None)
+
+    @property
+    def simulation_seed(self) -> int:
+        """Seed of the simulated events."""
+        own = None if self.simulate is None else self.simulate.seed
+        return self.run.seed if own is None else own
+
     @model_validator(mode="before")
     @classmethod
     def _empty_sections(cls, values: Any) -> Any:

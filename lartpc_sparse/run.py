@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from lartpc_sparse.provenance import __version__
 
@@ -14,7 +15,8 @@ __all__ = ["main"]
 
 _DESCRIPTION = """\
 Runs the steps of a chain: simulate, train, predict, evaluate, report. A step whose section is absent from the
-file is left out; a finished step is not repeated unless its inputs changed."""
+file is left out; a finished step is not repeated unless its inputs changed. A chain with a section for_each is
+run once for each combination of its values."""
 
 _EXAMPLES = """\
 examples:
@@ -23,6 +25,7 @@ examples:
   python -m lartpc_sparse.run chain.yaml --set data.transforms.0.min_mev=0.1
   python -m lartpc_sparse.run chain.yaml --only predict evaluate
   python -m lartpc_sparse.run chain.yaml --only report --force
+  python -m lartpc_sparse.run chain.yaml --variant plane=y seed=1
   python -m lartpc_sparse.run --schema > chain.schema.json
 
 exit status:
@@ -74,6 +77,18 @@ def _parser() -> argparse.ArgumentParser:
         help="replace a value of the chain; list entries by number, counted from 0",
     )
     parser.add_argument("--only", action="extend", nargs="+", default=[], metavar="STEP", help="run only these steps")
+    parser.add_argument(
+        "--variant",
+        action="extend",
+        nargs="+",
+        default=[],
+        dest="variants",
+        metavar="NAME=VALUE",
+        help="run only the variants of for_each with these values",
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="run the other variants of for_each when one has failed"
+    )
     parser.add_argument("--force", action="store_true", help="repeat steps that are finished")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of a chain file and stop")
     parser.add_argument("--version", action="version", version=f"lartpc_sparse {__version__}")
@@ -86,24 +101,53 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     # Imported here so that --help and a mistyped option answer at once, without loading torch.
-    from lartpc_sparse.chain import STEPS, run_chain
+    from lartpc_sparse.chain import STEPS
     from lartpc_sparse.config import ChainConfig
     from lartpc_sparse.schema import UserError
-    from lartpc_sparse.yaml_config import load_config
+    from lartpc_sparse.yaml_config import file_schema
 
     if arguments.schema:
-        sys.stdout.write(json.dumps(ChainConfig.model_json_schema(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(file_schema(ChainConfig), indent=2) + "\n")
         return 0
     unknown = [step for step in arguments.only if step not in STEPS]
     if unknown:
         parser.error(f"--only {unknown[0]}: no such step; valid: {', '.join(STEPS)}")
     try:
-        config = load_config(arguments.chain, ChainConfig, arguments.overrides)
-        run_chain(config, only=tuple(arguments.only), force=arguments.force)
+        _run_variants(arguments)
     except UserError as error:
         _complain(str(error))
         return 2
     return 0
+
+
+def _run_variants(arguments: argparse.Namespace) -> None:
+    """Loads the chain and runs it, or its variants."""
+    from lartpc_sparse.chain import run_chain
+    from lartpc_sparse.config import ChainConfig
+    from lartpc_sparse.variants import SIMULATION, lay_out, run_study, select
+    from lartpc_sparse.yaml_config import load_variants
+
+    only = tuple(arguments.only)
+    variants = load_variants(arguments.chain, ChainConfig, arguments.overrides, SIMULATION)
+    chosen = {variant.name for variant in select(variants, arguments.variants)}
+    if not variants[0].labels:
+        run_chain(variants[0].config, only=only, force=arguments.force)
+        return
+    study = lay_out(variants)
+    run_study(
+        study,
+        [variant for variant in study.variants if variant.name in chosen],
+        chain=_text_of(arguments),
+        only=only,
+        force=arguments.force,
+        keep_going=arguments.keep_going,
+    )
+
+
+def _text_of(arguments: argparse.Namespace) -> str:
+    """The chain file, and what the command line changed."""
+    changes = "".join(f"# --set {override}\n" for override in arguments.overrides)
+    return Path(arguments.chain).read_text(encoding="utf-8-sig") + changes
 
 
 def _complain(message: str) -> None:

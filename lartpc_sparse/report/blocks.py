@@ -19,6 +19,7 @@ class Table:
         rows: cells, as many a row as the header has names.
         swatches: a colour (`#rrggbb`) in front of each row's name, or nothing.
         text_columns: number of columns from the left that hold words, not numbers.
+        links: what each row's name links to, or nothing.
 
     Raises:
         ValueError: a row has another number of cells than the header.
@@ -30,6 +31,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     swatches: tuple[str | None, ...] = ()
     text_columns: int = 1
+    links: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [row for row in self.rows if len(row) != len(self.header)]
@@ -39,6 +41,10 @@ class Table:
     def swatch(self, row: int) -> str | None:
         """The colour of a row, None where there is none."""
         return self.swatches[row] if row < len(self.swatches) else None
+
+    def link(self, row: int) -> str | None:
+        """What the name of a row links to, None where there is nothing."""
+        return self.links[row] if row < len(self.links) else None
 
 
 @dataclass(frozen=True)

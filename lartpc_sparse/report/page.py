@@ -26,8 +26,9 @@ class Page:
         facts: name and value of what identifies the run.
         sections: in reading order; the first is the summary.
         displays: event displays, after the sections.
-        display_note: how the events were chosen, or why there are none; empty: a page that is not about events.
+        display_note: how the events were chosen, or why there are none; empty: a page that has no displays.
         config_yaml: the resolved configuration.
+        config_title: what it is.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Page:
     displays: Sequence[Display]
     display_note: str
     config_yaml: str
+    config_title: str = "The resolved configuration of the run"
 
     @property
     def views(self) -> tuple[str, ...]:

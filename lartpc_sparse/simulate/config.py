@@ -22,6 +22,7 @@ class SimulateConfig(Config):
 
     source: SourceField = Field(description="what makes the events")
     events: int = Field(1000, ge=1, description="number of events")
+    seed: int | None = Field(None, ge=0, description="of the events; null: run.seed")
     output: str = Field("events", min_length=1, description="folder in output_dir")
     events_per_file: int = Field(1000, ge=1, description="events in one part; a part that is not finished is lost")
     processes: int | Literal["auto"] = Field("auto", description="processes; auto: as many as the job has CPUs")

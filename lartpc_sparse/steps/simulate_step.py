@@ -44,7 +44,7 @@ def run_simulation(config: ChainConfig, folder: RunFolder, config_yaml: str, *, 
     plan = PartPlan(
         folder=folder.simulation,
         source=section.source,
-        seed=config.run.seed,
+        seed=config.simulation_seed,
         events=section.events,
         events_per_file=section.events_per_file,
         skip_bad=section.on_bad_event == "skip",

@@ -97,11 +97,18 @@ def parse_document(text: str, source: str, at: Place | None = None) -> Node | No
         mark = error.problem_mark or error.context_mark
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source)
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError([Problem(at or place, "", f"not valid YAML: {what}")]) from error
+        quotes = "; inside { } and [ ] a text with ${...} must be in quotes" if _at_variable(text, mark) else ""
+        raise ConfigError([Problem(at or place, "", f"not valid YAML: {what}{quotes}")]) from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         place = Place(source, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
         raise ConfigError([Problem(at or place, "", f"not valid YAML: {error.reason}")]) from error
+
+
+def _at_variable(text: str, mark: yaml.Mark | None) -> bool:
+    """Whether the parser stumbled over the brace of a `${`."""
+    lines = text.splitlines()
+    return mark is not None and mark.line < len(lines) and lines[mark.line][: mark.column + 1].endswith("${")
 
 
 class _Conversion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,19 @@ from lartpc_sparse.yaml_config.error import ConfigError, Place, Problem, suggest
 __all__ = ["apply_override", "merge", "read_tree"]
 
 
-def read_tree(path: Path) -> Node:
+Resolve = Callable[[Node], Node | None]
+"""From the name of an included file as written to the name to read; None leaves the file out."""
+
+
+def read_tree(path: Path, resolve: Resolve = lambda name: name) -> Node:
     """Reads a file and the files it includes.
 
     `include:` at top level names one file or a list of files, relative to the file that includes. They are
     merged in order, later ones win, and the including file wins over all of them.
+
+    Args:
+        path: the file.
+        resolve: turns each name of an included file into the one to read.
 
     Returns:
         A mapping without the key `include`.
@@ -25,7 +33,7 @@ def read_tree(path: Path) -> Node:
     Raises:
         ConfigError: a file is missing, unreadable, empty or not a mapping, or includes itself.
     """
-    return _read(path, None, ())
+    return _read(path, None, (), resolve)
 
 
 def merge(base: Node, over: Node) -> Node:
@@ -62,7 +70,7 @@ def apply_override(root: Node, override: str) -> Node:
     return _set(root, keys, (), dataclasses.replace(value, key_place=place))
 
 
-def _read(path: Path, asked: Place | None, parents: tuple[Path, ...]) -> Node:
+def _read(path: Path, asked: Place | None, parents: tuple[Path, ...], resolve: Resolve) -> Node:
     place = Place(str(path))
     text = _read_text(path, asked)
     node = parse_document(text, str(path))
@@ -72,18 +80,18 @@ def _read(path: Path, asked: Place | None, parents: tuple[Path, ...]) -> Node:
         raise ConfigError([Problem(node.place, "", "the top level must be a mapping, `section: ...`")])
     own = dataclasses.replace(node, value={k: v for k, v in node.value.items() if k != "include"})
     merged = None
-    for include in _includes(node):
+    for include in _includes(node, resolve):
         file = path.parent / include.value
         chain = (*parents, path.resolve())
         if file.resolve() in chain:
             loop = " -> ".join(parent.name for parent in (*chain, file.resolve()))
             raise ConfigError([Problem(include.place, "include", f"a file includes itself: {loop}")])
-        child = _read(file, include.place, chain)
+        child = _read(file, include.place, chain, resolve)
         merged = child if merged is None else merge(merged, child)
     return own if merged is None else merge(merged, own)
 
 
-def _includes(node: Node) -> list[Node]:
+def _includes(node: Node, resolve: Resolve) -> list[Node]:
     include = node.child("include")
     if include is None or include.value is None:
         return []
@@ -91,7 +99,11 @@ def _includes(node: Node) -> list[Node]:
     for name in names:
         if not isinstance(name.value, str):
             raise ConfigError([Problem(name.heading, "include", "must be a file name or a list of file names")])
-    return names
+    resolved = [found for name in names if (found := resolve(name)) is not None]
+    for name in resolved:
+        if not isinstance(name.value, str):
+            raise ConfigError([Problem(name.heading, "include", f"must be a file name, not {name.value!r}")])
+    return resolved
 
 
 def _read_text(path: Path, asked: Place | None) -> str:

@@ -12,10 +12,12 @@ import yaml
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.run import main
-from lartpc_sparse.yaml_config import dump_config, load_config
+from lartpc_sparse.variants import SIMULATION, lay_out
+from lartpc_sparse.yaml_config import dump_config, load_config, load_variants
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
-TRAINING = [path for path in CONFIGS if not path.name.startswith("simulate_")]
+VARIED = [path for path in CONFIGS if "for_each" in yaml.safe_load(path.read_text())]
+TRAINING = [path for path in CONFIGS if not path.name.startswith("simulate_") and path not in VARIED]
 SIMULATING = [path for path in CONFIGS if path.name.startswith("simulate_")]
 
 
@@ -62,12 +64,27 @@ def test_a_simulating_config_runs(path: Path, tmp_path: Path, request: pytest.Fi
         assert len(VoxelsConfig(files=(str(tmp_path / "events" / f"{stream}_*.h5"),)).build()) == 1
 
 
+@pytest.mark.parametrize("path", VARIED, ids=lambda path: path.name)
+def test_one_variant_of_a_config_runs(path: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+    few = [f"run.output_dir={tmp_path}", "data.batch={events: 2}", "model.backbone.filters=2", "train.epochs=1"]
+    few += [f"data.{part}.select=[{event}, {event + 1}]" for event, part in enumerate(("train", "validation", "test"))]
+    if "simulate" in values:
+        few += ["simulate.events=3", "simulate.processes=1"]
+    one = [f"{name}={next(iter(choices))}" for name, choices in values["for_each"].items()]
+    assert main([str(path), "--set", *few, "--variant", *one]) == 0
+    states = [variant["status"] for variant in json.loads((tmp_path / "summary.json").read_text())["variants"]]
+    assert states[0] == "done"
+    assert set(states[1:]) == {"not run"}
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_resolved_config_loads_to_the_same(path: Path, tmp_path: Path) -> None:
-    config = load_config(path, ChainConfig)
-    resolved = tmp_path / "resolved.yaml"
-    resolved.write_text(dump_config(config))
-    assert load_config(resolved, ChainConfig) == config
+    variants = load_variants(path, ChainConfig, (), SIMULATION)
+    for variant in lay_out(variants).variants if variants[0].labels else variants:
+        resolved = tmp_path / "resolved.yaml"
+        resolved.write_text(dump_config(variant.config))
+        assert load_config(resolved, ChainConfig) == variant.config
 
 
 def test_the_schema_is_json() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -24,20 +24,23 @@ class SampleConfig(ReaderConfig):
     """The packaged sample: 320 train, 40 validation, 40 test events; see `data/sample/README.md`."""
 
     kind: Literal["sample"] = "sample"
-    split: Split = Field(default="train", description="which of the three files")
+    split: Split | Literal["all"] = Field(
+        default="train", description="which of the three files; all: one after the other, 0-319, 320-359, 360-399"
+    )
     select: tuple[int, int] | None = Field(default=None, description="use the events start..stop-1")
     limit: int | None = Field(default=None, gt=0, description="use the first n events")
     labels: tuple[str, ...] | None = Field(default=None, description="label columns to read; all by default")
     particles: bool = Field(default=True, description="read the particle table")
 
     def build(self) -> VoxelsReader:
-        """Open the file of the split.
+        """Open the file of the split, or all three.
 
         Raises:
             UserError: the package was installed without its data.
         """
+        splits = get_args(Split) if self.split == "all" else (self.split,)
         return VoxelsConfig(
-            files=(sample_file(self.split),),
+            files=tuple(sample_file(split) for split in splits),
             select=self.select,
             limit=self.limit,
             labels=self.labels,
