@@ -16,6 +16,7 @@ from lartpc_sparse.schema import Config
 from lartpc_sparse.simulate.config import SimulateConfig
 from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
+from lartpc_sparse.weights import fill_from_weights
 
 __all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig"]
 
@@ -35,7 +36,12 @@ class PredictConfig(Config):
     """Section `predict`."""
 
     output: str = Field("predictions.h5", min_length=1, description="file in output_dir")
-    checkpoint: str = Field("best", min_length=1, description="best, last, or the path of a checkpoint")
+    checkpoint: str | None = Field(
+        None,
+        min_length=1,
+        description="best, last (of this chain's training), the name of weights, or the path of a checkpoint, weights "
+        "file or run; null: the best of the training, in a chain that does not train its `weights`",
+    )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
 
@@ -55,7 +61,13 @@ class ChainConfig(Config):
     run: RunConfig = RunConfig()
     simulate: SimulateConfig | None = None
     data: DataConfig = DataConfig()
-    model: ModelConfig | None = Field(None, description="needed by every step but simulate")
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="trained weights: a name of the package, or the path of a weights file, checkpoint or run; they "
+        "predict, or a training begins with them. What the chain leaves out of `model` and `data.transforms` is theirs",
+    )
+    model: ModelConfig | None = Field(None, description="needed by every step but simulate, unless `weights` brings it")
     train: TrainConfig | None = None
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
@@ -67,11 +79,12 @@ class ChainConfig(Config):
         """A section with nothing after its colon is there, with all its defaults."""
         if not isinstance(values, dict):
             return values
-        return {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
+        filled = {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
+        return fill_from_weights(filled)
 
     @model_serializer(mode="wrap")
     def _without_absent_sections(self, handler: Callable[[ChainConfig], dict[str, Any]]) -> dict[str, Any]:
-        absent = {name for name in (*_STEP_SECTIONS, "model") if getattr(self, name) is None}
+        absent = {name for name in (*_STEP_SECTIONS, "weights", "model") if getattr(self, name) is None}
         if self.data == DataConfig():
             absent.add("data")
         return {name: value for name, value in handler(self).items() if name not in absent}
@@ -81,7 +94,11 @@ class ChainConfig(Config):
         learning = [name for name in _STEP_SECTIONS[1:] if getattr(self, name) is not None]
         if self.model is None and (learning or self.simulate is None):
             steps = f"the section {learning[0]}" if learning else "a chain without the section simulate"
-            raise ValueError(f"{steps} needs the section model")
+            raise ValueError(f"{steps} needs the section model, or `weights: NAME`")
+        if self.train is not None and (
+            absent := set(self.train.fresh_heads) - set(self.model.heads if self.model else ())
+        ):
+            raise ValueError(f"train.fresh_heads names {', '.join(sorted(absent))}, but model.heads does not")
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
         if self.predict is not None and self.data.test is None:

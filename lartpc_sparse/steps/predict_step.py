@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-import yaml
 from torch.utils.data import DataLoader
 
 from lartpc_sparse.config import ChainConfig, PredictConfig
@@ -17,13 +16,12 @@ from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.heads import Decoded
-from lartpc_sparse.network import ModelConfig, Network
+from lartpc_sparse.network import Network
 from lartpc_sparse.progress import track
-from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
-from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
+from lartpc_sparse.weights import load_weights, name_of, sha256_of
 
 __all__ = ["load_network", "run_prediction"]
 
@@ -33,39 +31,15 @@ _FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def load_network(config: ChainConfig, folder: RunFolder) -> Network:
-    """The network of the chain with the weights of its checkpoint.
+    """The network of the chain with the weights that `predict` uses.
 
     Raises:
-        UserError: no or a damaged checkpoint, or one of another model.
+        UserError: no or damaged weights, or those of another model.
     """
     assert config.model is not None
-    checkpoint = read_checkpoint(folder.checkpoint)
-    trained = ChainConfig.model_validate(yaml.safe_load(checkpoint[CHECKPOINT_KEY]["config"])).model
-    assert trained is not None  # no training without one
-    different = _different_keys(trained, config.model)
-    if different:
-        raise UserError(
-            f"checkpoint {folder.checkpoint} was trained with another model ({', '.join(different)} differ); "
-            "train again, or correct the section model"
-        )
     network = Network(config.model, choose_engine(config.run).engine)
-    prefix = "network."
-    network.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if prefix in name}
-    )
+    load_weights(network, folder.checkpoint)
     return network.eval()
-
-
-def _different_keys(trained: ModelConfig, wanted: ModelConfig) -> list[str]:
-    """Entries of the model that change its weights or what they mean; loss and decoding options may differ."""
-    found = [name for name in ("dim", "features", "backbone") if getattr(trained, name) != getattr(wanted, name)]
-    if list(trained.heads) != list(wanted.heads):
-        return [*found, "heads"]
-    for name, head in wanted.heads.items():
-        before = trained.heads[name]
-        if before.kind != head.kind or getattr(before, "classes", None) != getattr(head, "classes", None):
-            found.append(f"heads.{name}")
-    return found
 
 
 def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
@@ -107,6 +81,8 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         attributes={
             "run": config.run.name,
             "checkpoint": str(folder.checkpoint),
+            "weights": name_of(folder.checkpoint),
+            "weights_sha256": sha256_of(folder.checkpoint),
             "device": device,
             "engine": choose_engine(config.run).engine.name,
             "precision": config.predict.precision,

@@ -12,6 +12,7 @@ from lartpc_sparse.network import Network
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision, training_dataset
 from lartpc_sparse.train import TrainingData, fit
+from lartpc_sparse.weights import find_weights, load_weights
 
 __all__ = ["run_training"]
 
@@ -20,7 +21,7 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
     """Train, or continue a training that was interrupted; an earlier training of other inputs is kept aside.
 
     Raises:
-        UserError: see `fit`.
+        UserError: see `fit`; weights to begin with that are missing or of another model.
     """
     assert config.train is not None
     assert config.model is not None
@@ -33,6 +34,8 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
     device = choose_device(config.run)
     set_matmul_precision(device)
     network = Network(config.model, choose_engine(config.run).engine)
+    if config.weights is not None:
+        load_weights(network, find_weights(config.weights), fresh=config.train.fresh_heads)
     validation = config.data.validation
     data = TrainingData(
         train=training_dataset(config, config.data.train, training=True),
