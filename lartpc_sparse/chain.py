@@ -160,7 +160,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
             "overlay": _overlay_files(config, "test"),
-            "checkpoint": weights_identity(folder.checkpoint),
+            "checkpoints": [weights_identity(path) for path in folder.checkpoints],
         }
     if step == "evaluate":
         return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}

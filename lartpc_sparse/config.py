@@ -10,6 +10,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.sampler import BatchConfig
+from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.report import ReportConfig
 from lartpc_sparse.schema import Config
@@ -42,8 +43,25 @@ class PredictConfig(Config):
         description="best, last (of this chain's training), the name of weights, or the path of a checkpoint, weights "
         "file or run; null: the best of the training, in a chain that does not train its `weights`",
     )
+    ensemble: tuple[str, ...] = Field(
+        (), description="weights, named as in `checkpoint`, of networks whose results are averaged; instead of it"
+    )
+    augmentation: SymmetryConfig | None = Field(
+        None, description="average over mirrored or turned copies of each event"
+    )
+    average_heads: tuple[str, ...] | None = Field(
+        None, description="heads that `ensemble` and `augmentation` average; null: all, which a head may refuse"
+    )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> PredictConfig:
+        if self.ensemble and self.checkpoint is not None:
+            raise ValueError(f"checkpoint ({self.checkpoint}) and ensemble exclude one another: name it in ensemble")
+        if self.average_heads is not None and not self.ensemble and self.augmentation is None:
+            raise ValueError("average_heads says what ensemble or augmentation average, but there is neither")
+        return self
 
 
 class EvaluateConfig(Config):
@@ -95,12 +113,15 @@ class ChainConfig(Config):
         if self.model is None and (learning or self.simulate is None):
             steps = f"the section {learning[0]}" if learning else "a chain without the section simulate"
             raise ValueError(f"{steps} needs the section model, or `weights: NAME`")
-        if self.train is not None and (
-            absent := set(self.train.fresh_heads) - set(self.model.heads if self.model else ())
-        ):
-            raise ValueError(f"train.fresh_heads names {', '.join(sorted(absent))}, but model.heads does not")
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
+        heads = tuple(self.model.heads) if self.model else ()
+        for key, names in (
+            ("train.fresh_heads", self.train.fresh_heads if self.train else ()),
+            ("predict.average_heads", (self.predict and self.predict.average_heads) or ()),
+        ):
+            if absent := [name for name in names if name not in heads]:
+                raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
         if self.predict is not None and self.data.test is None:
             raise ValueError("the section predict needs data.test: which events to predict")
         return self

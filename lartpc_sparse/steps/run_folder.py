@@ -115,6 +115,17 @@ class RunFolder:
             chosen = self.config.weights if self.config.train is None else None
         return self.weights_file(chosen or "best")
 
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """The files of all networks that `predict` averages over: of one, unless there is an ensemble.
+
+        Raises:
+            UserError: there are no weights of one of the names.
+        """
+        if self.config.predict is None or not self.config.predict.ensemble:
+            return (self.checkpoint,)
+        return tuple(self.weights_file(name) for name in self.config.predict.ensemble)
+
     def weights_file(self, chosen: str) -> Path:
         """The file of `best` or `last` of this chain's training, or of other weights.
 

@@ -143,3 +143,32 @@ def test_unknown_weights_and_missing_models_are_named(
     del steps["weights"]
     assert main([str(write_chain(tmp_path, "use", steps))]) == 2
     assert "weights: NAME" in capsys.readouterr().err
+
+
+def test_copies_and_ensembles_in_a_chain(
+    packaged: str, tiny_run: Path, tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps: dict[str, Any] = {"weights": packaged, "data": {"test": TEST}, "predict": {"augmentation": {"count": 1}}}
+    chain = str(write_chain(tmp_path, "use", steps))
+    predictions = tmp_path / "use" / "predictions.h5"
+
+    def differs() -> float:
+        pairs = zip(columns(predictions), columns(tiny_run / "predictions.h5"), strict=True)
+        return max(float(np.nanmax(np.abs(ours - reference))) for ours, reference in pairs)
+
+    assert main([chain]) == 0
+    assert differs() == 0
+    assert main([chain, "--set", "predict.augmentation={count: 3}"]) == 0
+    assert differs() > 1e-6
+    members = f"[{packaged}, {tiny_run}, {tiny_file}]"
+    ensemble = [chain, "--set", f"predict={{ensemble: {members}}}"]
+    assert main(ensemble) == 0
+    assert differs() < 1e-6
+    with PredictionFile(predictions) as file:
+        assert file.attributes["weights"].split(", ")[::2] == [packaged, str(tiny_file)]
+        assert file.attributes["weights_sha256"].split(", ")[::2] == [sha256_of(tiny_file)] * 2
+    capsys.readouterr()
+    assert main(ensemble) == 0
+    assert "done before" in capsys.readouterr().out
+    assert main([*ensemble, "predict.average_heads=[particles]"]) == 2
+    assert "particles" in capsys.readouterr().err

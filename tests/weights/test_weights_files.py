@@ -65,8 +65,13 @@ def test_metrics_of_other_weights_do_not_count(tiny_run: Path, tmp_path: Path) -
 
 
 def test_the_command_lists_shows_and_exports(
-    packaged: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packaged: str,
+    tiny_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a terminal wide enough not to wrap
     assert main([]) == 0
     listed = capsys.readouterr().out
     for text in (packaged, "semantic, inpaint", "3", "accuracy"):
