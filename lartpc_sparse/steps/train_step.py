@@ -26,9 +26,6 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
     assert config.train is not None
     assert config.model is not None
     assert config.data.train is not None
-    if folder.training.exists() and not resume:
-        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        folder.training.rename(aside)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the seed is in the configuration
     seed_everything(config.run.seed, verbose=False)
     device = choose_device(config.run)
@@ -44,6 +41,9 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         seed=config.run.seed,
         num_workers=config.data.num_workers(device),
     )
+    if folder.training.exists() and not resume:  # not before `weights` are read, which may be there
+        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        folder.training.rename(aside)
     fit(
         network,
         config.train,

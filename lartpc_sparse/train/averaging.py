@@ -45,9 +45,11 @@ class WeightAverage(pl.Callback):
         self._own: dict[str, Tensor] | None = None  # weights of the optimiser while the network holds the average
         self._count = self._step = 0
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Take the weights into the average if the optimiser made a step."""
-        del args
+        del outputs, batch, batch_idx
         if trainer.global_step > self._step:
             self._step = trainer.global_step
             if self.config.counts(self._step, _module(pl_module).total_steps):

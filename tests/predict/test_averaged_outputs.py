@@ -19,11 +19,11 @@ from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse.engines import registry
 from lartpc_sparse.steps.averaged_outputs import Predictor
 
-SIZE = (32, 32, 32)
+SIZE = (16, 16, 16)
 HEADS = ("semantic", "gaps", "particles")
 
 
-def event(number: int, voxels: int = 150, size: tuple[int, ...] = SIZE) -> Event:
+def event(number: int, voxels: int = 500, size: tuple[int, ...] = SIZE) -> Event:
     """Random voxels, some of them candidates."""
     rng = np.random.default_rng(number)
     cells = rng.choice(int(np.prod(size)), size=voxels, replace=False)
@@ -40,14 +40,16 @@ def network(seed: int, *heads: str, dim: int = 3) -> Network:
     model = ModelConfig.model_validate(
         {
             "dim": dim,
-            "backbone": {"filters": 4, "depth": 2, "blocks": 1},
+            "backbone": {"kind": "uresnet", "filters": 4, "depth": 2, "blocks": 1},
             "heads": {name: {"kind": kinds[name]} for name in heads},
         }
     )
     made = Network(model, registry.choose_engine("auto", "cpu").engine)
     for name, buffer in made.named_buffers():
-        if "running" in name:
-            buffer.copy_(torch.rand(buffer.shape) + 0.5)
+        if "running_mean" in name:
+            buffer.copy_(torch.randn(buffer.shape) * 0.1)
+        elif "running_var" in name:
+            buffer.copy_(torch.rand(buffer.shape) * 0.2 + 0.1)
     return made.eval()
 
 

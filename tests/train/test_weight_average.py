@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import Tensor
@@ -18,7 +18,10 @@ from lartpc_sparse.train.average_config import AverageConfig, EmaConfig, SwaConf
 from lartpc_sparse.train.averaging import WeightAverage
 
 MODEL = ModelConfig.model_validate(
-    {"backbone": {"filters": 4, "depth": 1, "blocks": 1}, "heads": {"semantic": {"kind": "semantic"}}}
+    {
+        "backbone": {"kind": "uresnet", "filters": 4, "depth": 1, "blocks": 1},
+        "heads": {"semantic": {"kind": "semantic"}},
+    }
 )
 STEPS = 8
 
@@ -27,6 +30,17 @@ def events(first: int, number: int) -> Batch:
     """A batch of the packaged sample."""
     reader = SampleConfig(split="test").build()
     return collate([reader.read(index) for index in range(first, first + number)])
+
+
+class Clock(pl.Trainer):
+    """A trainer of which the callback sees the number of steps alone."""
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+    @property
+    def global_step(self) -> int:
+        return self.number
 
 
 def module(seed: int = 0) -> TrainingModule:
@@ -47,18 +61,18 @@ def step(trained: TrainingModule, average: WeightAverage, number: int) -> dict[s
                 value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
             else:
                 value.fill_(number)
-    trainer: Any = SimpleNamespace(global_step=number)
-    average.on_train_batch_end(trainer, trained, None, None, number)
-    average.on_train_batch_end(trainer, trained, None, None, number)  # an accumulated batch: no step, does not count
+    average.on_train_batch_end(Clock(number), trained, None, None, number)
+    average.on_train_batch_end(
+        Clock(number), trained, None, None, number
+    )  # an accumulated batch: no step, does not count
     return {name: value.clone() for name, value in trained.network.state_dict().items()}
 
 
 def averaged(trained: TrainingModule, average: WeightAverage) -> dict[str, Tensor]:
     """The weights that are validated."""
-    nobody: Any = None
-    average.on_validation_start(nobody, trained)
+    average.on_validation_start(Clock(), trained)
     found = {name: value.clone() for name, value in trained.network.state_dict().items()}
-    average.on_validation_end(nobody, trained)
+    average.on_validation_end(Clock(), trained)
     return found
 
 
@@ -98,14 +112,14 @@ def test_before_it_begins_the_weights_are_those_of_the_optimiser() -> None:
     state = step(trained, average, 1)
     assert all(torch.equal(value, state[name]) for name, value in averaged(trained, average).items())
     checkpoint: dict[str, Any] = {"state_dict": trained.state_dict()}
-    average.on_save_checkpoint(None, trained, checkpoint)  # type: ignore[arg-type]
+    average.on_save_checkpoint(Clock(), trained, checkpoint)
     assert set(checkpoint) == {"state_dict"}
 
 
 def test_validation_predicts_with_the_average_and_not_with_what_was_prepared() -> None:
     """The network prepares fused forms of its weights in inference; other weights must not meet them."""
     trained, average = module(), WeightAverage(SwaConfig(start_fraction=0), lambda number: [])
-    batch, network, nobody = events(0, 2), trained.network, None
+    batch, network = events(0, 2), trained.network
     step(trained, average, 1)
     own = step(trained, average, 2)
     network.eval()
@@ -122,11 +136,11 @@ def test_validation_predicts_with_the_average_and_not_with_what_was_prepared() -
 
     before = logits()
     with torch.inference_mode():
-        average.on_validation_start(nobody, trained)  # type: ignore[arg-type]
+        average.on_validation_start(Clock(), trained)
     during = logits()
     state = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.inference_mode():
-        average.on_validation_end(nobody, trained)  # type: ignore[arg-type]
+        average.on_validation_end(Clock(), trained)
     assert torch.equal(before, of(own))
     assert torch.equal(during, of(state))
     assert torch.equal(logits(), before)
@@ -174,14 +188,14 @@ def test_a_checkpoint_holds_the_average_and_continues(statistics: str) -> None:
     step(trained, average, 1)
     own = step(trained, average, 2)
     checkpoint: dict[str, Any] = {"state_dict": trained.state_dict()}
-    average.on_save_checkpoint(None, trained, checkpoint)  # type: ignore[arg-type]
+    average.on_save_checkpoint(Clock(), trained, checkpoint)
     now = trained.network.state_dict()
     assert all(torch.equal(now[name], value) for name, value in own.items())
     for name, value in averaged(trained, average).items():
         assert torch.equal(checkpoint["state_dict"][f"network.{name}"], value)
 
     other, continued = module(seed=1), WeightAverage(config, lambda number: [events(0, 1)])
-    continued.on_load_checkpoint(None, other, checkpoint)  # type: ignore[arg-type]
+    continued.on_load_checkpoint(Clock(), other, checkpoint)
     continued.load_state_dict(average.state_dict())
     assert all(torch.equal(other.network.state_dict()[name], value) for name, value in own.items())
     step(trained, average, 3)
