@@ -116,10 +116,9 @@ class ChainConfig(Config):
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
         heads = tuple(self.model.heads) if self.model else ()
-        for key, names in (
-            ("train.fresh_heads", self.train.fresh_heads if self.train else ()),
-            ("predict.average_heads", (self.predict and self.predict.average_heads) or ()),
-        ):
+        fresh = () if self.train is None else self.train.fresh_heads
+        averaged = None if self.predict is None else self.predict.average_heads
+        for key, names in (("train.fresh_heads", fresh), ("predict.average_heads", averaged or ())):
             if absent := [name for name in names if name not in heads]:
                 raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
         if self.predict is not None and self.data.test is None:

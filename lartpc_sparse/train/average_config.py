@@ -54,7 +54,7 @@ class EmaConfig(AverageConfig):
     def update(self, average: list[Tensor], weights: list[Tensor], count: int) -> None:
         """See `AverageConfig.update`."""
         decay = min(self.decay, (1 + count) / (10 + count)) if self.warmup else self.decay
-        get_ema_multi_avg_fn(decay)(average, weights, count)
+        get_ema_multi_avg_fn(decay)(average, weights, count)  # type: ignore[no-untyped-call]
 
 
 class SwaConfig(AverageConfig):
@@ -73,4 +73,4 @@ class SwaConfig(AverageConfig):
 
     def update(self, average: list[Tensor], weights: list[Tensor], count: int) -> None:
         """See `AverageConfig.update`."""
-        get_swa_multi_avg_fn()(average, weights, count)
+        get_swa_multi_avg_fn()(average, weights, count)  # type: ignore[no-untyped-call]

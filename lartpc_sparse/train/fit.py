@@ -69,7 +69,7 @@ class TrainingData:
         """Some training batches, always the same."""
         sampler = EventBatchSampler(counts_for(self.train, self.batch), self.batch, shuffle=True, seed=self.seed)
         loader = event_loader(self.train, sampler, num_workers=0)
-        return itertools.islice(iter(loader), number)  # type: ignore[arg-type]  # it gives batches
+        return itertools.islice(iter(loader), number)
 
 
 class _Loaders(pl.LightningDataModule):
