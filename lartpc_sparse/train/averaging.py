@@ -1,7 +1,7 @@
 """Keeps an average of the weights in a training, and validates and saves with it.
 
-Lightning has callbacks of its own for this; they write through `.data`, which what
-is prepared for fused inference cannot notice, and validate with the untrained weights until the average begins.
+Lightning has callbacks of its own for this; they write through `.data`, which what is prepared for fused inference
+cannot notice, and validate with the untrained weights until the average begins.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class WeightAverage(pl.Callback):
         if self._average is None:
             return
         checkpoint[_OWN] = _copy(checkpoint["state_dict"])
-        checkpoint[_AVERAGE] = self._average
+        checkpoint[_AVERAGE] = _copy(self._average)
         self._enter(_module(pl_module).network)
         checkpoint["state_dict"] = _copy(pl_module.state_dict())
         self._leave(_module(pl_module).network)
@@ -91,7 +91,9 @@ class WeightAverage(pl.Callback):
         del trainer
         if _OWN in checkpoint:
             own = _module(pl_module).network.state_dict()
-            self._average = {name: value.to(own[name].device) for name, value in checkpoint[_AVERAGE].items()}
+            self._average = {
+                name: value.to(own[name].device, copy=True) for name, value in checkpoint[_AVERAGE].items()
+            }
             pl_module.load_state_dict(checkpoint[_OWN])
 
     def state_dict(self) -> dict[str, Any]:
