@@ -52,7 +52,7 @@ def differences(trained: ModelConfig, wanted: ModelConfig, *, fresh: Collection[
     found += [_differs(f"backbone.{name}", before.get(name), now.get(name)) for name in {**before, **now}]
     found += [_head_differs(name, trained, head) for name, head in wanted.heads.items() if name not in fresh]
     first, second = _extra_inputs(trained), _extra_inputs(wanted)
-    found.append(_differs("input features of the heads (coordinates, mask)", first, second))
+    found.append(_differs("further input features, which heads ask for", first, second))
     return [text for text in found if text]
 
 
@@ -73,9 +73,11 @@ def _head_differs(name: str, trained: ModelConfig, wanted: HeadConfig) -> str:
     return _differs(f"heads.{name}.classes", getattr(before, "classes", None), getattr(wanted, "classes", None))
 
 
-def _extra_inputs(model: ModelConfig) -> tuple[bool, bool]:
-    """Whether the network sees the coordinates, and a flag that marks masked regions."""
-    return any(head.uses_coordinates for head in model.heads.values()), model.masking_head is not None
+def _extra_inputs(model: ModelConfig) -> str:
+    """What the network sees besides the features of the event."""
+    names = ["coordinates"] if any(head.uses_coordinates for head in model.heads.values()) else []
+    names += [] if model.masking_head is None else ["a flag of masked regions"]
+    return " and ".join(names) or "none"
 
 
 def _of_heads(tensor: str, heads: Collection[str]) -> bool:

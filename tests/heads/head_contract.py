@@ -241,7 +241,7 @@ class HeadContract:
             return
         average = head.average([output, output])
         assert average.keys() == output.keys()
-        same, again = head.decode(output, batch, None), head.decode(average, batch, None)
+        same, again = self.decode(head, output, batch), self.decode(head, dict(average), batch)
         for name, column in same.columns.items():
             np.testing.assert_allclose(again.columns[name], column, rtol=1e-4, atol=1e-6)
 

@@ -145,7 +145,10 @@ def test_a_network_gets_the_weights_or_hears_what_differs(tiny_file: Path) -> No
             changed(heads={**heads, "semantic": {**heads["semantic"], "classes": ["shower", "track"]}}),
             ["heads.semantic.classes: HIP, MIP, shower, delta, Michel in the weights, shower, track in the chain"],
         ),
-        (changed(heads={**heads, "more": {"kind": "spatial_embedding"}}), ["heads.more: not in", "input features"]),
+        (
+            changed(heads={**heads, "more": {"kind": "spatial_embedding"}}),
+            ["heads.more: not in", "coordinates and a flag of masked regions in the chain"],
+        ),
         (changed(heads={"semantic": heads["semantic"]}), ["input features"]),
     ):
         found = "\n".join(differences(trained, config))
