@@ -18,8 +18,9 @@ from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training
 from lartpc_sparse.steps.metrics_table import metrics_table
-from lartpc_sparse.steps.run_folder import file_identity, fingerprint, write_text
+from lartpc_sparse.steps.run_folder import file_identity, fingerprint, weights_identity, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
+from lartpc_sparse.weights import find_weights
 from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
@@ -148,6 +149,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "train": section.get("train"),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
             "overlay": _overlay_files(config, "train", "validation"),
+            "weights": None if config.weights is None else weights_identity(find_weights(config.weights)),
         }
     if step == "predict":
         used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
@@ -158,7 +160,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
             "overlay": _overlay_files(config, "test"),
-            "checkpoint": file_identity(folder.checkpoint),
+            "checkpoints": [weights_identity(path) for path in folder.checkpoints],
         }
     if step == "evaluate":
         return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}
@@ -205,13 +207,16 @@ def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *,
 
 def _report(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
     assert config.report is not None
+    assert config.model is not None
+    evaluated = config.evaluate is not None or folder.metrics.exists()
     for needed, step in ((folder.predictions, "predict"), (folder.metrics, "evaluate")):
-        if not needed.exists():
+        if not needed.exists() and (step == "predict" or evaluated):
             raise UserError(f"the report needs {needed}; run the step {step} first")
     write_report(
         folder.report,
         title=config.run.name,
-        metrics=folder.metrics,
+        metrics=folder.metrics if evaluated else None,
+        classes={name: getattr(head, "classes", ()) for name, head in config.model.heads.items()},
         predictions=folder.predictions,
         training_log=folder.training_log if folder.training_log.exists() else None,
         config_yaml=config_yaml,

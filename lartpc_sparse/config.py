@@ -10,12 +10,14 @@ from pydantic import Field, model_serializer, model_validator
 
 from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.sampler import BatchConfig
+from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.report import ReportConfig
 from lartpc_sparse.schema import Config
 from lartpc_sparse.simulate.config import SimulateConfig
 from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
+from lartpc_sparse.weights import fill_from_weights
 
 __all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig"]
 
@@ -35,9 +37,31 @@ class PredictConfig(Config):
     """Section `predict`."""
 
     output: str = Field("predictions.h5", min_length=1, description="file in output_dir")
-    checkpoint: str = Field("best", min_length=1, description="best, last, or the path of a checkpoint")
+    checkpoint: str | None = Field(
+        None,
+        min_length=1,
+        description="best, last (of this chain's training), the name of weights, or the path of a checkpoint, weights "
+        "file or run; null: the best of the training, in a chain that does not train its `weights`",
+    )
+    ensemble: tuple[str, ...] = Field(
+        (), description="weights, named as in `checkpoint`, of networks whose results are averaged; instead of it"
+    )
+    augmentation: SymmetryConfig | None = Field(
+        None, description="average over mirrored or turned copies of each event"
+    )
+    average_heads: tuple[str, ...] | None = Field(
+        None, description="heads that `ensemble` and `augmentation` average; null: all, which a head may refuse"
+    )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> PredictConfig:
+        if self.ensemble and self.checkpoint is not None:
+            raise ValueError(f"checkpoint ({self.checkpoint}) and ensemble exclude one another: name it in ensemble")
+        if self.average_heads is not None and not self.ensemble and self.augmentation is None:
+            raise ValueError("average_heads says what ensemble or augmentation average, but there is neither")
+        return self
 
 
 class EvaluateConfig(Config):
@@ -55,7 +79,13 @@ class ChainConfig(Config):
     run: RunConfig = RunConfig()
     simulate: SimulateConfig | None = None
     data: DataConfig = DataConfig()
-    model: ModelConfig | None = Field(None, description="needed by every step but simulate")
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="trained weights: a name of the package, or the path of a weights file, checkpoint or run; they "
+        "predict, or a training begins with them. What the chain leaves out of `model` and `data.transforms` is theirs",
+    )
+    model: ModelConfig | None = Field(None, description="needed by every step but simulate, unless `weights` brings it")
     train: TrainConfig | None = None
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
@@ -78,11 +108,12 @@ class ChainConfig(Config):
         """A section with nothing after its colon is there, with all its defaults."""
         if not isinstance(values, dict):
             return values
-        return {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
+        filled = {name: {} if name in _STEP_SECTIONS and value is None else value for name, value in values.items()}
+        return fill_from_weights(filled)
 
     @model_serializer(mode="wrap")
     def _without_absent_sections(self, handler: Callable[[ChainConfig], dict[str, Any]]) -> dict[str, Any]:
-        absent = {name for name in (*_STEP_SECTIONS, "model") if getattr(self, name) is None}
+        absent = {name for name in (*_STEP_SECTIONS, "weights", "model") if getattr(self, name) is None}
         if self.data == DataConfig():
             absent.add("data")
         return {name: value for name, value in handler(self).items() if name not in absent}
@@ -92,9 +123,15 @@ class ChainConfig(Config):
         learning = [name for name in _STEP_SECTIONS[1:] if getattr(self, name) is not None]
         if self.model is None and (learning or self.simulate is None):
             steps = f"the section {learning[0]}" if learning else "a chain without the section simulate"
-            raise ValueError(f"{steps} needs the section model")
+            raise ValueError(f"{steps} needs the section model, or `weights: NAME`")
         if self.train is not None and self.data.train is None:
             raise ValueError("the section train needs data.train: which events to train on")
+        heads = tuple(self.model.heads) if self.model else ()
+        fresh = () if self.train is None else self.train.fresh_heads
+        averaged = None if self.predict is None else self.predict.average_heads
+        for key, names in (("train.fresh_heads", fresh), ("predict.average_heads", averaged or ())):
+            if absent := [name for name in names if name not in heads]:
+                raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
         if self.predict is not None and self.data.test is None:
             raise ValueError("the section predict needs data.test: which events to predict")
         return self

@@ -16,7 +16,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.tuning import Tuner
-from lartpc_sparse.schema import PartConfig
+from lartpc_sparse.schema import PartConfig, UserError
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
@@ -80,6 +80,21 @@ class Head(nn.Module, ABC):
         """Quantities of a validation batch to watch besides the loss, averaged over events; none by default."""
         del output, batch
         return {}
+
+    def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """One raw output for several of the same voxels: of symmetric copies of the events, or of several networks.
+
+        A head whose outputs mean the same in all of them overrides this; a single output is returned as it is.
+
+        Raises:
+            UserError: the outputs cannot be averaged.
+        """
+        if len(outputs) == 1:
+            return outputs[0]
+        raise UserError(
+            f"the outputs of {type(self).__name__} cannot be averaged over copies or networks; name the heads that can "
+            "be in predict.average_heads, the others are then predicted by the first network from the event as it is"
+        )
 
     @abstractmethod
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -131,6 +131,13 @@ class InpaintHead(Head):
             "track": weights[0] * track,
             "nontrack": weights[1] * nontrack,
         }
+
+    def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """Logit of the mean probability, and the mean energy."""
+        if len(outputs) == 1:
+            return outputs[0]
+        probability = torch.stack([torch.sigmoid(output["logit"]) for output in outputs]).mean(0)
+        return {"logit": torch.logit(probability), "energy": torch.stack([each["energy"] for each in outputs]).mean(0)}
 
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
         """One table an event: `coords`, `probability`, `energy` in MeV, `gap`, and the truth `active`, `target_energy`.

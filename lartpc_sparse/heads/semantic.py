@@ -6,7 +6,7 @@ cluster and vertex weights. Other losses and weightings can be chosen, and losse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -145,6 +145,12 @@ class SemanticHead(Head):
         truth = regroup_tensor(batch.label("semantic"), batch.classes, self.config.groups)
         right = (output["logits"].argmax(1) == truth) & (truth >= 0)
         return {"accuracy": right.sum() / (truth >= 0).sum().clamp(min=1)}
+
+    def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """Logits of the mean probabilities."""
+        if len(outputs) == 1:
+            return outputs[0]
+        return {"logits": torch.stack([torch.softmax(output["logits"], dim=1) for output in outputs]).mean(0).log()}
 
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
         """`probability` (N, classes) and `label` (N,), the most probable class."""

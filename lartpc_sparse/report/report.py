@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -35,9 +36,10 @@ def write_report(
     output: Path,
     *,
     title: str,
-    metrics: Path,
+    metrics: Path | None,
     predictions: Path,
     training_log: Path | None,
+    classes: Mapping[str, Iterable[str]] | None = None,
     config_yaml: str,
     config: ReportConfig,
 ) -> Path:
@@ -46,9 +48,11 @@ def write_report(
     Args:
         output: the HTML file to write (`config.output` is not read here: the caller knows the run's folder).
         title: name of the run.
-        metrics: `metrics.json`; any value in it may be null or missing, its figure is then left out.
+        metrics: `metrics.json`; any value in it may be null or missing, its figure is then left out. None when the
+            events have no truth to evaluate with: then it shows the events.
         predictions: `predictions.h5`, of which the displayed events are read.
         training_log: CSV log of the training; None when the run did not train.
+        classes: names of the classes of each head, for the displays when there are no metrics.
         config_yaml: the resolved configuration, shown at the end.
         config: how many displays of which size.
 
@@ -60,11 +64,12 @@ def write_report(
     """
     if output.is_dir():
         raise UserError(f"{output} is a folder; report.output must name a file")
-    found = read_metrics(metrics)
+    found = {} if metrics is None else read_metrics(metrics)
+    named = {name: {"classes": list(own)} for name, own in (classes or {}).items()}
     heads = heads_of(found)
     log = None if training_log is None else read_training_log(training_log)
     with PredictionFile(predictions) as file:
-        displays = make_displays(file, heads, config.displays, config.max_voxels_per_display)
+        displays = make_displays(file, heads or named, config.displays, config.max_voxels_per_display)
         note = _display_note(len(file), displays, config)
     sections: list[Section] = [summary_section(found), training_section(log)]
     sections += [head_section(name, head) for name, head in heads.items()]

@@ -1,7 +1,8 @@
 """The steps of a chain: simulate, train, predict, evaluate."""
 
 from lartpc_sparse.steps.evaluate_step import run_evaluation
-from lartpc_sparse.steps.predict_step import load_network, run_prediction
+from lartpc_sparse.steps.load_network import load_network
+from lartpc_sparse.steps.predict_step import run_prediction
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.simulate_step import run_simulation
 from lartpc_sparse.steps.train_step import run_training

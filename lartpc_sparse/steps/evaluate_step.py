@@ -44,7 +44,7 @@ def run_evaluation(config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
             "events": len(predictions),
             "skipped_events": skipped,
             "voxels": voxels,
-            "checkpoint": predictions.attributes.get("checkpoint"),
+            **{name: predictions.attributes.get(name) for name in ("checkpoint", "weights", "weights_sha256")},
             "heads": {name: evaluator.result() for name, evaluator in evaluators.items()},
         }
     write_json(folder.metrics, metrics)

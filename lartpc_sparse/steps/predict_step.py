@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-import yaml
 from torch.utils.data import DataLoader
 
 from lartpc_sparse.config import ChainConfig, PredictConfig
@@ -18,62 +17,26 @@ from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, sca
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
-from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.progress import track
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.steps.averaged_outputs import Predictor
+from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
-from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
+from lartpc_sparse.weights import name_of, sha256_of
 
-__all__ = ["load_network", "run_prediction"]
+__all__ = ["run_prediction"]
 
 logger = logging.getLogger("lartpc_sparse")
 
 _FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
-def load_network(config: ChainConfig, folder: RunFolder) -> Network:
-    """The network of the chain with the weights of its checkpoint.
-
-    Raises:
-        UserError: no or a damaged checkpoint, or one of another model.
-    """
-    assert config.model is not None
-    checkpoint = read_checkpoint(folder.checkpoint)
-    trained = ChainConfig.model_validate(yaml.safe_load(checkpoint[CHECKPOINT_KEY]["config"])).model
-    assert trained is not None  # no training without one
-    different = _different_keys(trained, config.model)
-    if different:
-        raise UserError(
-            f"checkpoint {folder.checkpoint} was trained with another model ({', '.join(different)} differ); "
-            "train again, or correct the section model"
-        )
-    network = Network(config.model, choose_engine(config.run).engine)
-    prefix = "network."
-    network.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if prefix in name}
-    )
-    return network.eval()
-
-
-def _different_keys(trained: ModelConfig, wanted: ModelConfig) -> list[str]:
-    """Entries of the model that change its weights or what they mean; loss and decoding options may differ."""
-    found = [name for name in ("dim", "features", "backbone") if getattr(trained, name) != getattr(wanted, name)]
-    if list(trained.heads) != list(wanted.heads):
-        return [*found, "heads"]
-    for name, head in wanted.heads.items():
-        before = trained.heads[name]
-        if before.kind != head.kind or getattr(before, "classes", None) != getattr(head, "classes", None):
-            found.append(f"heads.{name}")
-    return found
-
-
 def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
     """Predict all events of `data.test` into the predictions file.
 
     Raises:
-        UserError: see `load_network`; precision 16 on a CPU; a bad event when `data.on_bad_event` is fail.
+        UserError: see `load_predictor`; precision 16 on a CPU; a bad event when `data.on_bad_event` is fail.
     """
     assert config.predict is not None
     assert config.data.test is not None
@@ -81,7 +44,7 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
     device = choose_device(config.run)
     check_precision("predict", config.predict.precision, device)
     set_matmul_precision(device)
-    network = load_network(config, folder).to(device)
+    predictor = load_predictor(config, folder, device)
     reader = config.data.test.build()
     events = EventDataset(
         reader,
@@ -107,7 +70,9 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         classes=reader.classes,
         attributes={
             "run": config.run.name,
-            "checkpoint": str(folder.checkpoint),
+            "checkpoint": ", ".join(map(str, folder.checkpoints)),
+            "weights": ", ".join(map(name_of, folder.checkpoints)),
+            "weights_sha256": ", ".join(map(sha256_of, folder.checkpoints)),
             "device": device,
             "engine": choose_engine(config.run).engine.name,
             "precision": config.predict.precision,
@@ -116,7 +81,7 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
     )
     with writer, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
         for group in loader:
-            for prediction in predict_batch(network, group, config.predict):
+            for prediction in predict_batch(predictor, group, config.predict):
                 writer.write(prediction)
                 skipped += prediction.status != "ok"
             bar.advance(len(group.events), voxels=group.plain.num_voxels)
@@ -124,8 +89,9 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         logger.warning("%d of %d events were skipped; the reasons are in %s", skipped, len(reader), folder.predictions)
 
 
-def predict_batch(network: Network, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
+def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
     """Predictions of a group of events, in order."""
+    network = predictor.first
     device = next(network.parameters()).device
     masking = network.config.masking_head
     decoded: dict[str, Decoded] = {}
@@ -139,7 +105,7 @@ def predict_batch(network: Network, group: PredictionBatch, config: PredictConfi
                 torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
             ):
                 moved = batch.to(device)
-                decoded |= network.decode(network(moved, names), moved)
+                decoded |= network.decode(predictor.outputs(moved, names), moved)
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])

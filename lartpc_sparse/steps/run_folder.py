@@ -12,9 +12,10 @@ from typing import Any
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.train import BEST, LAST, LOG
+from lartpc_sparse.train import LOG
+from lartpc_sparse.weights import BEST, LAST, find_weights, name_of, sha256_of
 
-__all__ = ["RunFolder", "file_identity", "fingerprint", "write_json", "write_text"]
+__all__ = ["RunFolder", "file_identity", "fingerprint", "weights_identity", "write_json", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,6 +42,11 @@ def file_identity(path: Path) -> list[Any]:
         return [str(path), None]
     status = path.stat()
     return [str(path), status.st_size, status.st_mtime_ns]
+
+
+def weights_identity(path: Path) -> list[Any]:
+    """Name and checksum of weights: the same after a copy, another after a new training."""
+    return [name_of(path), sha256_of(path) if path.exists() else None]
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,35 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint that `predict` uses."""
-        chosen = self.config.predict.checkpoint if self.config.predict else "best"
+        """The checkpoint or weights file that `predict` uses.
+
+        Raises:
+            UserError: there are no weights of that name.
+        """
+        chosen = self.config.predict.checkpoint if self.config.predict else None
+        if chosen is None:
+            chosen = self.config.weights if self.config.train is None else None
+        return self.weights_file(chosen or "best")
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """The files of all networks that `predict` averages over: of one, unless there is an ensemble.
+
+        Raises:
+            UserError: there are no weights of one of the names.
+        """
+        if self.config.predict is None or not self.config.predict.ensemble:
+            return (self.checkpoint,)
+        return tuple(self.weights_file(name) for name in self.config.predict.ensemble)
+
+    def weights_file(self, chosen: str) -> Path:
+        """The file of `best` or `last` of this chain's training, or of other weights.
+
+        Raises:
+            UserError: there are no weights of that name.
+        """
         names = {"best": BEST, "last": LAST}
-        return self.training / names[chosen] if chosen in names else Path(chosen)
+        return self.training / names[chosen] if chosen in names else find_weights(chosen)
 
     @property
     def _record(self) -> Path:

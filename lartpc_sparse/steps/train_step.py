@@ -12,6 +12,7 @@ from lartpc_sparse.network import Network
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision, training_dataset
 from lartpc_sparse.train import TrainingData, fit
+from lartpc_sparse.weights import find_weights, load_weights
 
 __all__ = ["run_training"]
 
@@ -20,19 +21,18 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
     """Train, or continue a training that was interrupted; an earlier training of other inputs is kept aside.
 
     Raises:
-        UserError: see `fit`.
+        UserError: see `fit`; weights to begin with that are missing or of another model.
     """
     assert config.train is not None
     assert config.model is not None
     assert config.data.train is not None
-    if folder.training.exists() and not resume:
-        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        folder.training.rename(aside)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the seed is in the configuration
     seed_everything(config.run.seed, verbose=False)
     device = choose_device(config.run)
     set_matmul_precision(device)
     network = Network(config.model, choose_engine(config.run).engine)
+    if config.weights is not None:
+        load_weights(network, find_weights(config.weights), fresh=config.train.fresh_heads)
     validation = config.data.validation
     data = TrainingData(
         train=training_dataset(config, config.data.train, training=True),
@@ -41,6 +41,9 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         seed=config.run.seed,
         num_workers=config.data.num_workers(device),
     )
+    if folder.training.exists() and not resume:  # not before `weights` are read, which may be there
+        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        folder.training.rename(aside)
     fit(
         network,
         config.train,

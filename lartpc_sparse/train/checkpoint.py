@@ -1,18 +1,14 @@
-"""Reading checkpoints, and where a training that wrote one goes on."""
+"""Where a training that wrote a checkpoint goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
+from lartpc_sparse.weights import CHECKPOINT_KEY
 
-from lartpc_sparse.schema import UserError
-from lartpc_sparse.train.module import CHECKPOINT_KEY
-
-__all__ = ["Position", "position", "read_checkpoint"]
+__all__ = ["Position", "position"]
 
 
 @dataclass(frozen=True)
@@ -21,23 +17,6 @@ class Position:
 
     epoch: int = 0
     batch: int = 0
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Contents of a checkpoint, loaded without executing code.
-
-    Raises:
-        UserError: missing, damaged, or not written by this package.
-    """
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}; run the train step first, or correct predict.checkpoint")
-    try:
-        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"checkpoint {path} is damaged or of another program ({error})") from error
-    if CHECKPOINT_KEY not in contents:
-        raise UserError(f"checkpoint {path} was not written by lartpc_sparse")
-    return contents
 
 
 def position(checkpoint: dict[str, Any], batches: Sequence[int]) -> Position:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lartpc_sparse.schema import Config
+from lartpc_sparse.schema import Config, OneOf
+from lartpc_sparse.train.average_config import AverageConfig, EmaConfig, SwaConfig
 
 __all__ = ["EarlyStopConfig", "OptimizerConfig", "Precision", "ScheduleConfig", "TrainConfig"]
 
@@ -58,6 +59,12 @@ class TrainConfig(Config):
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     checkpoint_every_steps: int | None = Field(
         None, ge=1, description="also save the last state every so many steps, beside the end of each epoch"
+    )
+    fresh_heads: tuple[str, ...] = Field(
+        (), description="heads that begin untrained, with their own decoders, when `weights` starts the training"
+    )
+    average: Annotated[AverageConfig, OneOf(EmaConfig, SwaConfig)] | None = Field(
+        None, description="validate, save and predict with an average of the weights instead of the last ones"
     )
     early_stop: EarlyStopConfig | None = None
     log_every_steps: int = Field(1, ge=1)

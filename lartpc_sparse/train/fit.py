@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,15 +23,17 @@ from lartpc_sparse.data.pipeline import event_loader
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
+from lartpc_sparse.train.averaging import WeightAverage
 from lartpc_sparse.train.bar import TrainingBar
-from lartpc_sparse.train.checkpoint import Position, position, read_checkpoint
+from lartpc_sparse.train.checkpoint import Position, position
 from lartpc_sparse.train.config import TrainConfig
 from lartpc_sparse.train.csv_logger import CsvLogger
 from lartpc_sparse.train.module import TrainingModule
+from lartpc_sparse.weights import BEST, LAST, read_checkpoint
 
-__all__ = ["BEST", "LAST", "LOG", "TrainingData", "fit"]
+__all__ = ["LOG", "TrainingData", "fit"]
 
-BEST, LAST, LOG = "best.ckpt", "last.ckpt", "training.csv"
+LOG = "training.csv"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class TrainingData:
             world_size=trainer.world_size,
         )
 
+    def first_batches(self, number: int) -> Iterator[Batch]:
+        """Some training batches, always the same."""
+        sampler = EventBatchSampler(counts_for(self.train, self.batch), self.batch, shuffle=True, seed=self.seed)
+        loader = event_loader(self.train, sampler, num_workers=0)
+        return itertools.islice(iter(loader), number)
+
 
 class _Loaders(pl.LightningDataModule):
     """Makes the loaders of an epoch; batches are a function of (seed, epoch), so a resumed epoch skips those done."""
@@ -91,9 +101,12 @@ class _Loaders(pl.LightningDataModule):
         return batch.to(device)
 
 
-def _callbacks(config: TrainConfig, folder: Path, monitored: bool) -> list[pl.Callback]:
+def _callbacks(config: TrainConfig, folder: Path, data: TrainingData) -> list[pl.Callback]:
     """Checkpoints last: Lightning saves after all other callbacks have seen the epoch."""
+    monitored = data.validation is not None
     callbacks: list[pl.Callback] = [TrainingBar()]
+    if config.average is not None:
+        callbacks.append(WeightAverage(config.average, data.first_batches))
     if config.early_stop is not None:
         callbacks.append(
             EarlyStopping(
@@ -187,7 +200,6 @@ def fit(
     last = folder / LAST
     checkpoint = read_checkpoint(last) if resume and last.exists() else None
     first_step = 0 if checkpoint is None else int(checkpoint["global_step"])
-    monitored = data.validation is not None
     _quiet()
     trainer = pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -199,7 +211,7 @@ def fit(
         check_val_every_n_epoch=config.validate_every,
         num_sanity_val_steps=0,
         log_every_n_steps=config.log_every_steps,
-        callbacks=_callbacks(config, folder, monitored),
+        callbacks=_callbacks(config, folder, data),
         logger=[
             CsvLogger(folder / LOG, first_step=first_step),
             TensorBoardLogger(folder, name="tensorboard", version="", purge_step=first_step or None),

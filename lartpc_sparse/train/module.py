@@ -17,11 +17,9 @@ from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
 from lartpc_sparse.train.schedule import rate_factor
+from lartpc_sparse.weights import CHECKPOINT_KEY
 
-__all__ = ["CHECKPOINT_KEY", "TrainingModule"]
-
-CHECKPOINT_KEY = "lartpc_sparse"
-"""Entry of a checkpoint that holds version, git hash and resolved configuration."""
+__all__ = ["TrainingModule"]
 
 
 class TrainingModule(pl.LightningModule):

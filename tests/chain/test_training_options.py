@@ -15,7 +15,7 @@ import yaml
 
 from lartpc_sparse.provenance import __version__
 from lartpc_sparse.run import main
-from lartpc_sparse.train import CHECKPOINT_KEY, read_checkpoint
+from lartpc_sparse.weights import CHECKPOINT_KEY, read_checkpoint
 
 Arguments = Callable[..., list[str]]
 

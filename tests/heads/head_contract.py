@@ -32,6 +32,7 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.heads import Decoded, Head, HeadConfig
 from lartpc_sparse.network import ModelConfig
+from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import SparseTensor
 
 CHANNELS = 6
@@ -226,6 +227,23 @@ class HeadContract:
             for name, value in head.monitor(head(self.features(batch), batch), batch).items():
                 assert value.shape == (), name
                 assert torch.isfinite(value), name
+
+    # Averages over copies and networks
+
+    @in_2d_and_3d
+    def test_an_average_of_one_is_itself_and_of_more_an_output_or_refused(self, dim: int) -> None:
+        batch, head = self.batch(crowd(dim)), self.head(dim)
+        output = head(self.features(batch), batch)
+        assert head.average([output]) is output
+        if type(head).average is Head.average:
+            with pytest.raises(UserError, match=r"predict\.average_heads"):
+                head.average([output, output])
+            return
+        average = head.average([output, output])
+        assert average.keys() == output.keys()
+        same, again = self.decode(head, output, batch), self.decode(head, dict(average), batch)
+        for name, column in same.columns.items():
+            np.testing.assert_allclose(again.columns[name], column, rtol=1e-4, atol=1e-6)
 
     # Half precision
 

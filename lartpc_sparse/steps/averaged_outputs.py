@@ -1,0 +1,59 @@
+"""Raw outputs of the heads, averaged over symmetric copies of the events and over several networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
+from lartpc_sparse.network import Network
+
+__all__ = ["Predictor"]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Networks that predict together.
+
+    Attributes:
+        networks: at least one; all with the same heads.
+        augmentation: symmetric copies of each event that are averaged over; None: the event alone.
+        averaged: names of the heads that are averaged; the others are predicted by the first network from the event
+            as it is.
+    """
+
+    networks: tuple[Network, ...]
+    augmentation: SymmetryConfig | None = None
+    averaged: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Network:
+        """The network whose heads decode."""
+        return self.networks[0]
+
+    def outputs(self, batch: Batch, heads: tuple[str, ...]) -> dict[str, Mapping[str, Tensor]]:
+        """Raw outputs of the named heads, in the order of the batch.
+
+        Every network and every copy counts the same. What an average of a head is, `Head.average` says.
+
+        Raises:
+            UserError: a head that cannot be averaged; images without the symmetries.
+        """
+        outputs: dict[str, Mapping[str, Tensor]] = dict(self.first(batch, heads))
+        averaged = tuple(name for name in heads if name in self.averaged)
+        if not averaged:
+            return outputs
+        found = {name: [outputs[name]] for name in averaged}
+        for network in self.networks[1:]:
+            for name, output in network(batch, averaged).items():
+                found[name].append(output)
+        frames = () if self.augmentation is None else symmetries(self.augmentation, batch.image_size)[1:]
+        for frame in frames:
+            copy = moved_batch(batch, frame)
+            for network in self.networks:
+                for name, output in network(copy.batch, averaged).items():
+                    found[name].append({key: values[copy.rows] for key, values in output.items()})
+        return {**outputs, **{name: self.first.head(name).average(every) for name, every in found.items()}}

@@ -1,0 +1,34 @@
+"""Reading the checkpoints that a training writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lartpc_sparse.schema import UserError
+
+__all__ = ["BEST", "CHECKPOINT_KEY", "LAST", "read_checkpoint"]
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+CHECKPOINT_KEY = "lartpc_sparse"
+"""Entry of a checkpoint that holds version, git hash and resolved configuration."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Contents of a checkpoint, loaded without executing code.
+
+    Raises:
+        UserError: missing, damaged, or not written by this package.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; run the train step first, or correct predict.checkpoint")
+    try:
+        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UserError(f"checkpoint {path} is damaged or of another program ({error})") from error
+    if CHECKPOINT_KEY not in contents:
+        raise UserError(f"checkpoint {path} was not written by lartpc_sparse")
+    return contents
