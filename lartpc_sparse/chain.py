@@ -16,16 +16,19 @@ from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training
+from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import file_identity, fingerprint, weights_identity, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
+from lartpc_sparse.steps.tune_step import tuned_chain
 from lartpc_sparse.weights import find_weights
 from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
 
-STEPS = ("simulate", "train", "predict", "evaluate", "report")
+STEPS = ("simulate", "train", "tune", "predict", "evaluate", "report")
+
+_AFTER_TUNING = STEPS[STEPS.index("tune") + 1 :]
 
 
 def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = False) -> None:
@@ -50,6 +53,9 @@ def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = Fa
     _set_up(console, config, folder, wanted)
     write_text(folder.config_file, config_yaml)
     for step in wanted:
+        if config.tune is not None and step in _AFTER_TUNING:
+            config = tuned_chain(config, folder)
+            config_yaml = dump_config(config)
         inputs = fingerprint(_inputs(step, config, folder))
         before = folder.steps().get(step, {})
         same = before.get("inputs") == inputs
@@ -125,6 +131,7 @@ def _output(step: str, folder: RunFolder) -> Path:
     return {
         "simulate": folder.simulation_summary,
         "train": folder.training,
+        "tune": folder.tuned,
         "predict": folder.predictions,
         "evaluate": folder.metrics,
         "report": folder.report,
@@ -150,6 +157,16 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
             "overlay": _overlay_files(config, "train", "validation"),
             "weights": None if config.weights is None else weights_identity(find_weights(config.weights)),
+        }
+    if step == "tune":
+        used = {name: data[name] for name in ("validation", "transforms", "overlay", "batch", "on_bad_event")}
+        return {
+            "seed": config.run.seed,
+            "data": used,
+            "model": _without_evaluation(section["model"]),
+            "files": _reader_files(config, "validation"),
+            "overlay": _overlay_files(config, "validation"),
+            "checkpoint": weights_identity(folder.checkpoint),
         }
     if step == "predict":
         used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
@@ -198,6 +215,7 @@ def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *,
     actions: dict[str, Callable[[], object]] = {
         "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=repeat),
         "train": lambda: run_training(config, folder, config_yaml, resume=resume),
+        "tune": lambda: run_tuning(config, folder),
         "predict": lambda: run_prediction(config, folder, config_yaml),
         "evaluate": lambda: run_evaluation(config, folder),
         "report": lambda: _report(config, folder, config_yaml),

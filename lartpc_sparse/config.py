@@ -19,7 +19,7 @@ from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
 from lartpc_sparse.weights import fill_from_weights
 
-__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig"]
+__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TuneConfig"]
 
 
 class RunConfig(Config):
@@ -31,6 +31,12 @@ class RunConfig(Config):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
     engine: EngineName = Field("auto", description="sparse convolutions; auto: the fastest that runs on the device")
     threads: int | None = Field(None, ge=1, description="CPU threads; null: as many as the process may use")
+
+
+class TuneConfig(Config):
+    """Section `tune`: decoding settings of the heads, chosen on the events of `data.validation`."""
+
+    output: str = Field("tuned.json", min_length=1, description="file in output_dir")
 
 
 class PredictConfig(Config):
@@ -70,7 +76,7 @@ class EvaluateConfig(Config):
     output: str = Field("metrics.json", min_length=1, description="file in output_dir")
 
 
-_STEP_SECTIONS = ("simulate", "train", "predict", "evaluate", "report")
+_STEP_SECTIONS = ("simulate", "train", "tune", "predict", "evaluate", "report")
 
 
 class ChainConfig(Config):
@@ -87,6 +93,7 @@ class ChainConfig(Config):
     )
     model: ModelConfig | None = Field(None, description="needed by every step but simulate, unless `weights` brings it")
     train: TrainConfig | None = None
+    tune: TuneConfig | None = None
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
     report: ReportConfig | None = None
@@ -132,6 +139,8 @@ class ChainConfig(Config):
         for key, names in (("train.fresh_heads", fresh), ("predict.average_heads", averaged or ())):
             if absent := [name for name in names if name not in heads]:
                 raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
+        if self.tune is not None and self.data.validation is None:
+            raise ValueError("the section tune needs data.validation: which events to choose the settings on")
         if self.predict is not None and self.data.test is None:
             raise ValueError("the section predict needs data.test: which events to predict")
         return self

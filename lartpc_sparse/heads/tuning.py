@@ -13,7 +13,17 @@ from torch import Tensor
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.metrics.clustering import clustering_scores
 
-__all__ = ["ClusterGrid", "Tuned", "Tuner"]
+__all__ = ["ClusterGrid", "Tuned", "Tuner", "with_settings"]
+
+
+def with_settings(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a configuration with settings laid over them, mapping by mapping."""
+    merged = dict(values)
+    for name, value in settings.items():
+        old = merged.get(name)
+        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[name] = with_settings(old, value) if nested else value  # type: ignore[arg-type]
+    return merged
 
 
 @dataclass(frozen=True)

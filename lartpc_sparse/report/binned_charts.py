@@ -71,7 +71,7 @@ def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y
         voxels: the curve whose numbers of voxels are drawn below.
     """
     limits = _limits(edges)
-    data = [_points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place]) for curve in curves]
+    data = [_points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()]) for curve in curves]
     low, high = limits[voxels.place], limits[voxels.place + 1]
     decades = np.log10(high.max() / low.min())
     x_axis = {"type": "log", "dtick": 1 if decades > 2.5 else "D2"}

@@ -1,4 +1,4 @@
-"""The steps of a chain: simulate, train, predict, evaluate."""
+"""The steps of a chain: simulate, train, tune, predict, evaluate."""
 
 from lartpc_sparse.steps.evaluate_step import run_evaluation
 from lartpc_sparse.steps.load_network import load_network
@@ -6,5 +6,14 @@ from lartpc_sparse.steps.predict_step import run_prediction
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.simulate_step import run_simulation
 from lartpc_sparse.steps.train_step import run_training
+from lartpc_sparse.steps.tune_step import run_tuning
 
-__all__ = ["RunFolder", "load_network", "run_evaluation", "run_prediction", "run_simulation", "run_training"]
+__all__ = [
+    "RunFolder",
+    "load_network",
+    "run_evaluation",
+    "run_prediction",
+    "run_simulation",
+    "run_training",
+    "run_tuning",
+]

@@ -86,6 +86,11 @@ class RunFolder:
         return self.root / "config.yaml"
 
     @property
+    def tuned(self) -> Path:
+        """The decoding settings that were chosen."""
+        return self.root / (self.config.tune.output if self.config.tune else "tuned.json")
+
+    @property
     def predictions(self) -> Path:
         """The predictions file."""
         name = self.config.predict.output if self.config.predict else "predictions.h5"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lartpc_sparse.heads.tuning import with_settings
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.card import card_text
@@ -55,13 +56,26 @@ def export_weights(
     if scores:
         about["metrics"] = scores
     state = read_state(path)
+    model = _tuned(path, described.model)
     about["parameters"] = sum(value.numel() for value in state.values() if value.is_floating_point())
-    about |= {"storage": storage, "model": described.model, "transforms": list(described.transforms)}
+    about |= {"storage": storage, "model": model, "transforms": list(described.transforms)}
     write_weights(output, state, about, storage)
     card = card_of(output)
     if not card.exists():
         card.write_text(card_text(describe(output), named=name), encoding="utf-8")
     return card
+
+
+def _tuned(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
+    """The model with the decoding settings that the step `tune` of the run has chosen with these weights."""
+    try:
+        tuned = json.loads((path.parent.parent / "tuned.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return dict(model)
+    if tuned.get("weights_sha256") != sha256_of(path):
+        return dict(model)
+    heads = {name: with_settings(head, tuned["settings"].get(name, {})) for name, head in model["heads"].items()}
+    return {**model, "heads": heads}
 
 
 def _about(described: Description, trained_on: str | None) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""The step tune through the command line: chosen settings act, are kept with the weights, and are chosen anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lartpc_sparse.data.prediction_file import PredictionFile
+from lartpc_sparse.run import main
+
+Arguments = Callable[..., list[str]]
+
+
+def test_the_chosen_settings_predict_and_go_with_the_weights(
+    small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = small_chain("tune={}")
+    assert main(arguments) == 0
+    folder = tmp_path / "run"
+    tuned = json.loads((folder / "tuned.json").read_text())
+    assert set(tuned["settings"]) == {"particles", "gaps"}
+    assert tuned["events"] == 2
+    assert tuned["git_hash"]
+    assert len(tuned["trials"]["particles"]) > 100
+    with PredictionFile(folder / "predictions.h5") as predictions:
+        used = yaml.safe_load(predictions.config_yaml)["model"]["heads"]
+    assert used["gaps"]["threshold"] == tuned["settings"]["gaps"]["threshold"]
+    for name, chosen in tuned["settings"]["particles"]["thresholds"].items():
+        assert used["particles"]["thresholds"][name] == {"min_voxels": 1, **chosen}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["heads"]["gaps"]["threshold"] == tuned["settings"]["gaps"]["threshold"]
+
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "tune: done before, inputs unchanged" in capsys.readouterr().out
+
+    from lartpc_sparse.weights.description import describe
+    from lartpc_sparse.weights.export import export_weights
+
+    output = tmp_path / "mine.safetensors"
+    export_weights(str(folder), "mine", output)
+    assert describe(output).model["heads"]["gaps"]["threshold"] == tuned["settings"]["gaps"]["threshold"]
+
+
+def test_predicting_before_tuning_is_refused(
+    small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*small_chain("tune={}", "train.epochs=1"), "--only", "train"]) == 0
+    assert main([*small_chain("tune={}", "train.epochs=1"), "--only", "predict"]) != 0
+    assert "run the step tune first" in capsys.readouterr().err
+    (tmp_path / "run" / "tuned.json").write_text("{")
+    assert main([*small_chain("tune={}", "train.epochs=1"), "--only", "predict"]) != 0
+    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["data.validation=null"], "needs data.validation"),
+        (["model.heads={semantic: {kind: semantic}}", "train.epochs=1"], "has nothing to choose"),
+    ],
+)
+def test_what_cannot_be_tuned_is_said(
+    small_chain: Arguments, overrides: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(small_chain("tune={}", *overrides)) != 0
+    assert says in capsys.readouterr().err
