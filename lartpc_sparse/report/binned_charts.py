@@ -56,7 +56,8 @@ def read_bins(name: str, colour: str, value: Any, dashed: bool = False) -> Bins 
     kept = np.flatnonzero((table[0] > 0) & np.isfinite(table[2]))
     if not len(kept):
         return None
-    return Bins(name, colour, kept, *table[:, kept], dashed=dashed)
+    n, mean, rate, low, high = table[:, kept]
+    return Bins(name, colour, kept, n, mean, rate, low, high, dashed)
 
 
 def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y_title: str, voxels: Bins) -> Spec:
@@ -113,7 +114,7 @@ def _limits(edges: Sequence[float]) -> Float64[np.ndarray, " B1"]:
 def _positions(curve: Bins, limits: Float64[np.ndarray, " B1"]) -> Float64[np.ndarray, " B"]:
     """The mean of each bin within the bin's ends; the middle where there is no mean."""
     low, high = limits[curve.place], limits[curve.place + 1]
-    return np.where(np.isfinite(curve.mean), np.clip(curve.mean, low, high), np.sqrt(low * high))
+    return np.asarray(np.where(np.isfinite(curve.mean), np.clip(curve.mean, low, high), np.sqrt(low * high)))
 
 
 def _span(edges: Sequence[float], place: int) -> str:

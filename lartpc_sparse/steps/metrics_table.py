@@ -22,7 +22,8 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     rows: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]]
     rows = {"semantic": semantic_rows, "spatial_embedding": _embedding, "inpaint": _inpaint}
     for name, head in metrics["heads"].items():
-        for quantity, value, *interval in rows.get(head["kind"], lambda _: [])(head):
+        listed = rows[head["kind"]](head) if head["kind"] in rows else ()
+        for quantity, value, *interval in listed:
             table.add_row(name, quantity, "-" if value is None else f"{value:.3f}", *interval)
         table.add_section()
     return table
