@@ -71,7 +71,9 @@ def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y
         voxels: the curve whose numbers of voxels are drawn below.
     """
     limits = _limits(edges)
-    data = [_points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place]) for curve in curves]
+    data = [
+        _points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()]) for curve in curves
+    ]
     low, high = limits[voxels.place], limits[voxels.place + 1]
     decades = np.log10(high.max() / low.min())
     x_axis = {"type": "log", "dtick": 1 if decades > 2.5 else "D2"}
@@ -98,7 +100,8 @@ def reliability(curves: Sequence[Bins], bins: int, voxels: Bins) -> Spec:
         "showlegend": False,
     }
     data = [
-        _points(curve, curve.mean, [f"{edges[k]:.2f} to {edges[k + 1]:.2f}" for k in curve.place]) for curve in curves
+        _points(curve, curve.mean, [f"{edges[k]:.2f} to {edges[k + 1]:.2f}" for k in curve.place.tolist()])
+        for curve in curves
     ]
     layout = _layout("score", "share that is right", {"range": [-0.02, 1.02]}, [-0.03, 1.03])
     return {"data": [diagonal, *data, _numbers(voxels, edges[voxels.place], edges[voxels.place + 1])], "layout": layout}
