@@ -57,7 +57,7 @@ def read_bins(name: str, colour: str, value: Any, dashed: bool = False) -> Bins 
     if not len(kept):
         return None
     n, mean, rate, low, high = table[:, kept]
-    return Bins(name, colour, kept, n, mean, rate, low, high, dashed=dashed)
+    return Bins(name, colour, kept, n, mean, rate, low, high, dashed)
 
 
 def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y_title: str, voxels: Bins) -> Spec:
@@ -71,7 +71,9 @@ def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y
         voxels: the curve whose numbers of voxels are drawn below.
     """
     limits = _limits(edges)
-    data = [_points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()]) for curve in curves]
+    data = [
+        _points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()]) for curve in curves
+    ]
     low, high = limits[voxels.place], limits[voxels.place + 1]
     decades = np.log10(high.max() / low.min())
     x_axis = {"type": "log", "dtick": 1 if decades > 2.5 else "D2"}
@@ -98,7 +100,8 @@ def reliability(curves: Sequence[Bins], bins: int, voxels: Bins) -> Spec:
         "showlegend": False,
     }
     data = [
-        _points(curve, curve.mean, [f"{edges[k]:.2f} to {edges[k + 1]:.2f}" for k in curve.place]) for curve in curves
+        _points(curve, curve.mean, [f"{edges[k]:.2f} to {edges[k + 1]:.2f}" for k in curve.place.tolist()])
+        for curve in curves
     ]
     layout = _layout("score", "share that is right", {"range": [-0.02, 1.02]}, [-0.03, 1.03])
     return {"data": [diagonal, *data, _numbers(voxels, edges[voxels.place], edges[voxels.place + 1])], "layout": layout}
@@ -114,8 +117,7 @@ def _limits(edges: Sequence[float]) -> Float64[np.ndarray, " B1"]:
 def _positions(curve: Bins, limits: Float64[np.ndarray, " B1"]) -> Float64[np.ndarray, " B"]:
     """The mean of each bin within the bin's ends; the middle where there is no mean."""
     low, high = limits[curve.place], limits[curve.place + 1]
-    middle: Float64[np.ndarray, " B"] = np.sqrt(low * high)
-    return np.where(np.isfinite(curve.mean), np.clip(curve.mean, low, high), middle)
+    return np.asarray(np.where(np.isfinite(curve.mean), np.clip(curve.mean, low, high), np.sqrt(low * high)))
 
 
 def _span(edges: Sequence[float], place: int) -> str:
