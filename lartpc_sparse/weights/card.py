@@ -14,6 +14,7 @@ __all__ = ["card_text", "headline", "size_text"]
 _HEADLINES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "semantic": ("accuracy", ("accuracy",)),
     "spatial_embedding": ("ARI", ("mean_ari", "predicted")),
+    "voxel_graph": ("ARI", ("mean_ari", "predicted")),
     "inpaint": ("gap F1", ("f1",)),
 }
 """For each kind of head, what its headline number is called and where it is in the metrics."""

@@ -3,7 +3,9 @@
 Header: `format`, `format_version` and `about`, a JSON object with `name`, `task`, `model` and `transforms` (as in a
 chain), `training`, `trained_on`, `metrics`, and version and git hash of training and export. Tensors: the state of
 `Network` under its own names, as float32, or with float16 for everything of two axes and more (kernels, matrices);
-norms and biases stay float32 because running variances do not fit into the range of float16.
+norms and biases stay float32 because running variances do not fit into the range of float16. With storage `int12` a
+tensor `t` of two axes and more is stored as `t.int12` and `t.scale` (see `packing`), and the header entry `int12` holds
+the shapes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lartpc_sparse.schema import UserError
+from lartpc_sparse.weights.packing import pack, unpack
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "SUFFIX", "Storage", "read_about", "read_tensors", "write_weights"]
 
@@ -26,7 +29,7 @@ FORMAT = "lartpc_sparse.weights"
 FORMAT_VERSION = "1"
 SUFFIX = ".safetensors"
 
-Storage = Literal["float16", "float32"]
+Storage = Literal["int12", "float16", "float32"]
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any], storage: Storage) -> None:
@@ -41,8 +44,18 @@ def write_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, A
     Raises:
         UserError: a weight is not finite, or too large for float16.
     """
-    stored = {name: _stored(name, value, storage).contiguous() for name, value in state.items()}
+    stored: dict[str, Tensor] = {}
+    shapes: dict[str, list[int]] = {}
+    for name, value in state.items():
+        kept = _stored(name, value, storage).contiguous()
+        if storage == "int12" and kept.ndim > 1 and kept.is_floating_point():
+            stored[f"{name}.int12"], stored[f"{name}.scale"] = pack(kept)
+            shapes[name] = list(kept.shape)
+        else:
+            stored[name] = kept
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "about": json.dumps(about, allow_nan=False)}
+    if shapes:
+        header["int12"] = json.dumps(shapes)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     save_file(stored, partial, metadata=header)
@@ -84,7 +97,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         with safe_open(path, framework="pt") as file:
+            shapes: dict[str, list[int]] = json.loads((file.metadata() or {}).get("int12", "{}"))
             state: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no iterator
+        for name, shape in shapes.items():
+            state[name] = unpack(state.pop(f"{name}.int12"), state.pop(f"{name}.scale"), shape)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"weights {path} are damaged: a tensor does not fit its description ({error})") from error
     except (OSError, SafetensorError) as error:
         raise UserError(f"weights {path} cannot be read ({error})") from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

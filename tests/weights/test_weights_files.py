@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lartpc_sparse.network import ModelConfig, Network
@@ -14,7 +16,8 @@ from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights import describe, differences, find_weights, load_weights, read_state, sha256_of
 from lartpc_sparse.weights.__main__ import main
 from lartpc_sparse.weights.export import export_weights
-from lartpc_sparse.weights.weights_file import read_about, write_weights
+from lartpc_sparse.weights.packing import pack, unpack
+from lartpc_sparse.weights.weights_file import read_about, read_tensors, write_weights
 
 
 def test_float32_keeps_every_bit_and_float16_the_norms(tiny_run: Path, tiny_file: Path, tmp_path: Path) -> None:
@@ -29,6 +32,43 @@ def test_float32_keeps_every_bit_and_float16_the_norms(tiny_run: Path, tiny_file
             torch.testing.assert_close(value, trained[name], rtol=2**-11, atol=2**-25)
         else:
             assert torch.equal(value, trained[name])
+
+
+def test_twelve_bits_are_three_quarters_of_float16(tiny_run: Path, tmp_path: Path) -> None:
+    trained = read_state(find_weights(str(tiny_run)))
+    packed, half = tmp_path / "packed.safetensors", tmp_path / "half.safetensors"
+    export_weights(str(tiny_run), "packed", packed, storage="int12")
+    export_weights(str(tiny_run), "half", half)
+    kernels = sum(value.numel() for value in trained.values() if value.ndim > 1)
+    assert half.stat().st_size - packed.stat().st_size > 0.4 * kernels - 20_000  # scales and shapes
+    for name, value in read_state(packed).items():
+        assert value.shape == trained[name].shape
+        if value.ndim > 1:
+            largest = trained[name].reshape(-1, value.shape[-1]).abs().amax(0)
+            assert ((value - trained[name]).abs() <= 1.001 * largest / 4094).all()
+        else:
+            assert torch.equal(value, trained[name])
+
+
+@given(shape=st.lists(st.integers(0, 5), min_size=1, max_size=4), seed=st.integers(0, 2**31))
+def test_packing_keeps_whole_numbers(shape: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randint(-2047, 2048, shape, generator=generator).float()
+    if weight.numel():
+        weight.reshape(-1, shape[-1])[0] = 2047.0  # so that every scale is 1
+    bytes_, scale = pack(weight)
+    assert torch.equal(unpack(bytes_, scale, shape), weight)
+
+
+def test_packed_tensors_that_do_not_fit_are_damage(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.safetensors"
+    tensors = {"a.int12": torch.zeros(3, dtype=torch.uint8), "a.scale": torch.ones(2)}
+    save_file(tensors, file, metadata={"format": "lartpc_sparse.weights", "int12": json.dumps({"a": [3, 2]})})
+    with pytest.raises(UserError, match="does not fit its description"):
+        read_tensors(file)
+    save_file(tensors, file, metadata={"format": "lartpc_sparse.weights", "int12": json.dumps({"b": [1, 2]})})
+    with pytest.raises(UserError, match="does not fit its description"):
+        read_tensors(file)
 
 
 def test_what_a_file_says(tiny_run: Path, tiny_file: Path) -> None:
