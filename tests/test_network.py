@@ -299,7 +299,7 @@ def test_two_masking_heads_are_refused() -> None:
         ({"heads": {}}, "at least 1"),
         ({"heads": {"my head": SEMANTIC}}, "letters, digits and underscores"),
         ({"heads": {"a.b": SEMANTIC}}, "letters, digits and underscores"),
-        ({"heads": {"a": {"kind": "semantik"}}}, "valid: semantic, spatial_embedding, inpaint"),
+        ({"heads": {"a": {"kind": "semantik"}}}, "valid: semantic, spatial_embedding, voxel_graph, inpaint"),
         ({"heads": {"a": SEMANTIC}, "dim": 4}, "dim"),
         ({"heads": {"a": SEMANTIC}, "features": 0}, "features"),
         ({"heads": {"a": SEMANTIC}, "backbone": {"kind": "unet"}}, "valid: uresnet"),

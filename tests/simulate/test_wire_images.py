@@ -226,4 +226,8 @@ def test_every_image_is_well_formed(seed: int, variation: str) -> None:
         assert len(np.unique(image.coords, axis=0)) == len(image)
         assert (image.energy >= 10).all()
         assert set(image.labels) == set(event.labels)
-        assert image.particles is event.particles
+        assert image.particles.keys() - event.particles.keys() <= {
+            f"plane_{n}_{a}" for n in ("vertex", "interaction") for a in "xy"
+        }
+        for name, column in event.particles.items():
+            np.testing.assert_array_equal(image.particles[name], column)
