@@ -93,7 +93,7 @@ class ColumnsFile:
 
     def _data(self, name: str, option: str, dims: tuple[int, ...]) -> h5py.Dataset:
         # Asked for first: the text of the error that `get` would swallow can be one that h5py cannot decode.
-        found = self._file[name] if name in self._file else None
+        found = self._file[name] if name in self._file else None  # noqa: SIM401  see above
         if not isinstance(found, h5py.Dataset):
             raise UserError(
                 f"{self._path} has no data set `{name}` for {option}; it has "
