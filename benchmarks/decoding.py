@@ -104,7 +104,14 @@ def main() -> None:
 
     def inside() -> None:
         components = split_unconnected(coords, np.zeros(len(coords), dtype=np.int64))
-        decode_in_groups(components, embedding[chosen], margin[chosen], seediness[chosen], thresholds[0], "nearest")
+        decode_in_groups(
+            components,
+            embedding[chosen],
+            margin[chosen],
+            seediness[chosen],
+            thresholds=thresholds[0],
+            leftover="nearest",
+        )
 
     print(f"inside components   {median_ms(inside, options.repeats):7.1f} ms")
     # one class of all voxels, a tenth of the voxels in clusters of their own: the worst there is

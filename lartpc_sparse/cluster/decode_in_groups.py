@@ -15,6 +15,7 @@ def decode_in_groups(
     embedding: Float[np.ndarray, "N D"],
     margin: Float[np.ndarray, " N"],
     seediness: Float[np.ndarray, " N"],
+    *,
     thresholds: ClusterThresholds,
     leftover: Leftover,
 ) -> Int64[np.ndarray, " N"]:

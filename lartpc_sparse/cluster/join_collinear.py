@@ -84,7 +84,8 @@ def join_collinear(
     outwards, _ = local_directions(coords, clusters, rows, end_radius)
     joined = DisjointSet(range(len(sizes)))
     used: set[int] = set()
-    for a, b in _facing(coords[rows], clusters[rows], outwards, max_gap, max_angle_deg, max_offset).tolist():
+    limits = {"max_gap": max_gap, "max_angle_deg": max_angle_deg, "max_offset": max_offset}
+    for a, b in _facing(coords[rows], clusters[rows], outwards, **limits).tolist():
         if a not in used and b not in used:
             used |= {a, b}
             joined.merge(int(clusters[rows[a]]), int(clusters[rows[b]]))
@@ -98,6 +99,7 @@ def _facing(
     places: Int32[np.ndarray, "P D"],
     owner: Int64[np.ndarray, " P"],
     outwards: Float64[np.ndarray, "P D"],
+    *,
     max_gap: float,
     max_angle_deg: float,
     max_offset: float,

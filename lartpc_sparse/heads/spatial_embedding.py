@@ -28,6 +28,7 @@ from lartpc_sparse.cluster import (
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import EmbeddingTuner
@@ -83,6 +84,8 @@ class SpatialEmbeddingConfig(HeadConfig):
         "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
     )
 
+    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
+
     @model_validator(mode="after")
     def _complete(self) -> SpatialEmbeddingConfig:
         missing = [name for name in self.classes if name not in self.thresholds]
@@ -133,7 +136,7 @@ class SpatialEmbeddingConfig(HeadConfig):
                 min_voxels=thresholds.min_voxels,
             )
         else:
-            found = decode_in_groups(components, *values, thresholds, self.leftover)
+            found = decode_in_groups(components, *values, thresholds=thresholds, leftover=self.leftover)
         if self.split_unconnected:
             found = split_unconnected(arrays["coords"], found)
         return refine_clusters(arrays["coords"], found, self.refine.get(name, ()))
@@ -144,7 +147,7 @@ class SpatialEmbeddingConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
 
 
 def normalised_coordinates(batch: Batch) -> Tensor:

@@ -23,6 +23,7 @@ from lartpc_sparse.cluster import RefinementField, agglomerate, near_pairs, numb
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
@@ -69,6 +70,8 @@ class VoxelGraphConfig(HeadConfig):
         {}, description="what is done with the clusters of a class after that, in this order, by class"
     )
 
+    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
+
     @model_validator(mode="after")
     def _complete(self) -> VoxelGraphConfig:
         missing = [name for name in self.classes if name not in self.linkage]
@@ -93,7 +96,7 @@ class VoxelGraphConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
 
 
 class VoxelGraphHead(Head):

@@ -91,15 +91,20 @@ def naive_absorb(coords: np.ndarray, clusters: np.ndarray, min_voxels: int, radi
         if not best:
             break
         give(best)
-    size = sizes()
+    give(naive_nearest(coords, own, sizes(), min_voxels, radius))
+    return by_first(own)
+
+
+def naive_nearest(
+    coords: np.ndarray, own: list[int], size: dict[int, int], min_voxels: int, radius: float
+) -> dict[int, tuple[float, int]]:
     near: dict[int, tuple[float, int]] = {}
     for i, j in itertools.permutations(range(len(own)), 2):
         a, b = own[i], own[j]
         distance = float(np.linalg.norm(coords[i] - coords[j]))
         if min(a, b) >= 0 and size[a] < min_voxels <= size[b] and 0 < distance <= radius:
             near[a] = min(near.get(a, (np.inf, 0)), (distance, b))
-    give(near)
-    return by_first(own)
+    return near
 
 
 @settings(max_examples=60, deadline=None)
@@ -267,7 +272,7 @@ def test_decoding_in_groups_is_decoding_each_group() -> None:
     embedding, margin = rng.normal(size=(n, 3)).astype(np.float32), np.full(n, 0.5, dtype=np.float32)
     seediness = rng.random(n).astype(np.float32)
     thresholds = ClusterThresholds(seed=0.5, probability=0.3)
-    found = decode_in_groups(group, embedding, margin, seediness, thresholds, "nearest")
+    found = decode_in_groups(group, embedding, margin, seediness, thresholds=thresholds, leftover="nearest")
     first = 0
     for number in range(5):
         rows = group == number
@@ -282,4 +287,6 @@ def test_decoding_in_groups_is_decoding_each_group() -> None:
         assert found[rows].tolist() == (expected + first).tolist()
         first += int(expected.max()) + 1
     nothing = np.empty(0, dtype=np.int64)
-    assert decode_in_groups(nothing, embedding[:0], margin[:0], seediness[:0], thresholds, "nearest").shape == (0,)
+    assert decode_in_groups(
+        nothing, embedding[:0], margin[:0], seediness[:0], thresholds=thresholds, leftover="nearest"
+    ).shape == (0,)
