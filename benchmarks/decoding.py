@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -122,8 +123,8 @@ def main() -> None:
         AbsorbSmallConfig(radius=5),
         JoinCollinearConfig(),
     ):
-        clean = median_ms(lambda one=refinement: one.refine(coords, instance[chosen]), options.repeats)
-        noisy = median_ms(lambda one=refinement: one.refine(coords, wrong), options.repeats)
+        clean = median_ms(partial(refinement.refine, coords, instance[chosen]), options.repeats)
+        noisy = median_ms(partial(refinement.refine, coords, wrong), options.repeats)
         print(f"{refinement.kind:19} {clean:7.1f} ms, {noisy:5.1f} ms with a tenth of the voxels apart")
 
     head, features = graph_head(event)

@@ -65,7 +65,9 @@ class InstanceScores:
 
     def update(self, groups: Sequence[TrueGroup], found: Int64[np.ndarray, " N"]) -> None:
         """Take one event into account: its groups, and the clusters that were found for all its voxels."""
-        numbers, quantities, above = [], [], []
+        numbers: list[np.ndarray] = []
+        quantities: list[Mapping[str, np.ndarray]] = []
+        above: list[np.ndarray] = []
         for group in groups:
             scores = clustering_scores(group.instance, found[group.rows])
             if scores is None:

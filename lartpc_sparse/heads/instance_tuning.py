@@ -104,10 +104,11 @@ class EmbeddingTuner(Tuner):
             own = {column: values[rows] for column, values in arrays.items()}
             components = self.config.components(name, own["coords"])
             least = self.config.thresholds[name].min_voxels
-            found = [
-                self.config.cluster_class(name, ClusterThresholds(**setting, min_voxels=least), own, components)
+            tried = [
+                ClusterThresholds(seed=setting["seed"], probability=setting["probability"], min_voxels=least)
                 for setting in self.grid.settings
             ]
+            found = [self.config.cluster_class(name, thresholds, own, components) for thresholds in tried]
             self.grid.add(number, instance, found)
 
     def result(self) -> Tuned:

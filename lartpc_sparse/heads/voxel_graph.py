@@ -207,8 +207,8 @@ class VoxelGraphHead(Head):
         for start, stop in itertools.pairwise(batch.offsets.tolist()):
             for number, name in enumerate(self.config.classes):
                 refinements = self.config.refine.get(name, ())
-                rows = start + np.flatnonzero(classes[start:stop] == number) if refinements else ()
-                if len(rows):
+                if refinements:
+                    rows = start + np.flatnonzero(classes[start:stop] == number)
                     found = refine_clusters(coords[rows], cluster[rows], refinements)
                     cluster[rows] = found * len(self.config.classes) + number
             cluster[start:stop] = numbered_by_first(cluster[start:stop])

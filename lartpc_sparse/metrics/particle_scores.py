@@ -34,7 +34,7 @@ class ParticleScores:
     @property
     def jaccard(self) -> Float64[np.ndarray, " K"]:
         """Jaccard index (intersection over union) with the match, 0..1."""
-        return self.dice / (2 - self.dice)
+        return np.asarray(self.dice / (2 - self.dice), dtype=np.float64)
 
 
 def particle_scores(truth: Int[np.ndarray, " N"], prediction: Int[np.ndarray, " N"]) -> ParticleScores:

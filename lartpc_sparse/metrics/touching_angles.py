@@ -67,4 +67,5 @@ def _common_points(coords: Int32[np.ndarray, "N D"], cluster: Int64[np.ndarray, 
     mean = np.stack([np.bincount(group, column) for column in middle.T], axis=1) / number[:, None]
     distance = np.round(np.linalg.norm(middle - mean[group], axis=1), 6)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], distance, group))
-    return pairs[order[np.cumsum(number) - number]]
+    chosen: Int64[np.ndarray, "C 2"] = pairs[order[np.cumsum(number) - number]]
+    return chosen

@@ -64,7 +64,8 @@ def _table(caption: str, classes: dict[str, Any], scores: dict[str, str]) -> Tab
     names = tuple(str(name) for name in classes)
     colours = dict(zip(names, class_colours(names), strict=True))
     methods = _methods(classes)
-    rows, swatches = [], []
+    rows: list[tuple[str, ...]] = []
+    swatches: list[str | None] = []
     for name in names:
         for score, title in scores.items():
             found = lookup(classes, name, score, "methods")

@@ -29,11 +29,8 @@ def curve_blocks(metrics: dict[str, Any]) -> list[Block]:
         methods = lookup(metrics, "curves", key)
         if not isinstance(methods, dict):
             continue
-        grids = (
-            FigureGrid(_by_class(methods.get("network"), cut), columns="narrow"),
-            FigureGrid(_by_method(methods, cut), columns="narrow"),
-        )
-        grids = tuple(grid for grid in grids if grid.figures)
+        figures = (_by_class(methods.get("network"), cut), _by_method(methods, cut))
+        grids = tuple(FigureGrid(own, columns="narrow") for own in figures if own)
         if grids:
             views.append((f"curves, {title}", grids))
     return [Tabs(tuple(views))] if views else []

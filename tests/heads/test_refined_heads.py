@@ -18,8 +18,9 @@ COLUMN = "cluster_true_semantics"
 
 
 def build(kind: str, **options: Any) -> SpatialEmbeddingConfig | VoxelGraphConfig:
-    config = VoxelGraphConfig if kind == "voxel_graph" else SpatialEmbeddingConfig
-    return config.model_validate(options)
+    if kind == "voxel_graph":
+        return VoxelGraphConfig.model_validate(options)
+    return SpatialEmbeddingConfig.model_validate(options)
 
 
 @pytest.mark.parametrize("kind", ["voxel_graph", "spatial_embedding"])
