@@ -56,7 +56,7 @@ def smallest_touching_angles(
 def _common_points(coords: Int32[np.ndarray, "N D"], cluster: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, "C 2"]:
     """Rows of the two voxels of the common point of every two clusters that touch."""
     pairs = near_pairs(coords, np.where(cluster >= 0, 0, -1), 1)
-    pairs = pairs[cluster[pairs[:, 0]] != cluster[pairs[:, 1]]]
+    pairs = np.asarray(pairs[cluster[pairs[:, 0]] != cluster[pairs[:, 1]]])
     if not len(pairs):
         return pairs
     swapped = cluster[pairs[:, 0]] > cluster[pairs[:, 1]]

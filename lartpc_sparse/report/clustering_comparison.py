@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lartpc_sparse.report.blocks import Block, Note, Table, Tabs
+from lartpc_sparse.report.blocks import Block, FigureGrid, Note, Table, Tabs
 from lartpc_sparse.report.metrics_file import lookup
 from lartpc_sparse.report.palette import class_colours
 from lartpc_sparse.report.text import MISSING, as_float, count, decimal
@@ -31,7 +31,7 @@ def method_title(method: str) -> str:
 def comparison_blocks(metrics: dict[str, Any]) -> list[Block]:
     """Tables of means over events and of shares of particles, for each kind of semantics."""
     cut = decimal(metrics.get("cut"), 2)
-    views = []
+    views: list[tuple[str, tuple[Table | Note | FigureGrid, ...]]] = []
     for key, title in SEMANTICS.items():
         classes = lookup(metrics, "comparison", key)
         if not isinstance(classes, dict) or not classes:
