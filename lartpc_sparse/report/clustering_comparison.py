@@ -72,9 +72,9 @@ def _table(caption: str, classes: dict[str, Any], scores: dict[str, str]) -> Tab
             if not isinstance(found, dict) or not any(found.values()):
                 continue
             cells = (_with_limits(found.get(method)) for method in methods)
-            rows.append((name, title, *cells, _against(lookup(classes, name, score, "network_minus"))))
+            rows.append((name, title, _against(lookup(classes, name, score, "network_minus")), *cells))
             swatches.append(colours[name])
-    header = ("class", "score", *map(method_title, methods), "network minus the better baseline")
+    header = ("class", "score", "network - better baseline", *map(method_title, methods))
     return Table(caption, header, tuple(rows), tuple(swatches), text_columns=2)
 
 
@@ -94,7 +94,7 @@ def _with_limits(entry: Any, signed: bool = False) -> str:
         return MISSING
     sign = "+" if signed else ""
     text = f"{value:{sign}.3f}"
-    return text if low is None or high is None else f"{text} ({low:{sign}.3f} to {high:{sign}.3f})"
+    return text if low is None or high is None else f"{text} ({low:{sign}.3f}, {high:{sign}.3f})"
 
 
 def _better_baseline(differences: Any) -> tuple[str, Any] | None:

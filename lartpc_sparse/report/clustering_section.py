@@ -8,7 +8,7 @@ import numpy as np
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table, Tabs
 from lartpc_sparse.report.charts import histogram, marks
-from lartpc_sparse.report.clustering_comparison import SEMANTICS, comparison_blocks, decoding_time
+from lartpc_sparse.report.clustering_comparison import SEMANTICS, comparison_blocks, decoding_time, method_title
 from lartpc_sparse.report.clustering_curves import curve_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
 from lartpc_sparse.report.palette import class_colours
@@ -59,10 +59,10 @@ def _methods(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {f"network, {title}": lookup(metrics, "semantics", key) for key, title in SEMANTICS.items()}
     baselines = metrics.get("baselines")
     if isinstance(baselines, dict):
-        found |= {str(key).replace("_", " "): value for key, value in baselines.items()}
+        found |= {method_title(str(key)): value for key, value in baselines.items()}
     others = metrics.get("baselines_predicted_semantics")
     if isinstance(others, dict):
-        found |= {f"{str(key).replace('_', ' ')}, {SEMANTICS['predicted']}": value for key, value in others.items()}
+        found |= {f"{method_title(str(key))}, {SEMANTICS['predicted']}": value for key, value in others.items()}
     return {title: classes for title, classes in found.items() if isinstance(classes, dict) and classes}
 
 
