@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -141,7 +143,11 @@ class Network(nn.Module):
         first = sorted(outputs, key=lambda name: not self.config.heads[name].decodes_semantics)
         semantic: SemanticLabels | None = None
         decoded = {}
+        if batch.coords.is_cuda:
+            torch.cuda.synchronize()  # so that the time of the network does not count as that of the decoding
         for name in first:
-            decoded[name] = self.head(name).decode(outputs[name], batch, semantic)
+            begin = time.perf_counter()
+            found = self.head(name).decode(outputs[name], batch, semantic)
+            decoded[name] = dataclasses.replace(found, seconds=time.perf_counter() - begin)
             semantic = semantic or decoded[name].semantic
         return decoded

@@ -19,7 +19,11 @@ from lartpc_sparse.heads.tuning import Tuner
 from lartpc_sparse.schema import PartConfig, UserError
 from lartpc_sparse.sparse import SparseTensor
 
-__all__ = ["Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
+__all__ = ["DECODE_TABLE", "Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
+
+
+DECODE_TABLE = "decode:seconds"
+"""Table of a prediction with the time of its decoding, a column a head; no head can have this name."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class Decoded:
         columns: per-voxel results, in batch order.
         tables: results with rows of their own, one mapping of columns an event; empty when the head has none.
         semantic: set by a head that classifies voxels; other heads decode with it.
+        seconds: that the decoding of the batch took.
     """
 
     columns: Mapping[str, Shaped[np.ndarray, "N ..."]] = field(default_factory=dict)
     tables: Sequence[Mapping[str, Shaped[np.ndarray, "_ ..."]]] = ()
     semantic: SemanticLabels | None = None
+    seconds: float = 0.0
 
 
 class Evaluator(ABC):
@@ -56,6 +62,15 @@ class Evaluator(ABC):
     @abstractmethod
     def update(self, prediction: Prediction) -> None:
         """Take one event into account."""
+
+    def use_semantics(self, name: str, classes: tuple[str, ...]) -> None:
+        """Told before the first event which head of the network classifies voxels, and into what; ignored by default.
+
+        Args:
+            name: of that head.
+            classes: names of the values of its column `label`.
+        """
+        del name, classes
 
     @abstractmethod
     def result(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from lartpc_sparse.data.classes import class_table
 from lartpc_sparse.schema import UserError
 
-__all__ = ["TRACK_SHOWER_GROUPS", "class_lookup", "regroup", "regroup_tensor"]
+__all__ = ["TRACK_SHOWER_GROUPS", "check_known", "class_lookup", "regroup", "regroup_tensor"]
 
 Groups = Mapping[str, tuple[str, ...]]
 
@@ -24,6 +24,23 @@ TRACK_SHOWER_GROUPS: dict[str, tuple[str, ...]] = {
     "delta": ("delta",),
 }
 """The four classes of the clustering literature, from either class scheme."""
+
+
+def check_known(field: str, names: Iterable[str], classes: Iterable[str]) -> None:
+    """Refuse settings for classes that a head does not have.
+
+    Args:
+        field: of the configuration that names them.
+        names: that it names.
+        classes: of the head.
+
+    Raises:
+        ValueError: one is not a class of the head.
+    """
+    known = list(classes)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{field} names {', '.join(unknown)}; the classes are {', '.join(known)}")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lartpc_sparse.cluster import agglomerate, decode_embedding
+from lartpc_sparse.cluster import ClusterThresholds, agglomerate, refine_clusters
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.class_groups import regroup
 from lartpc_sparse.heads.tuning import ClusterGrid, Tuned, Tuner
@@ -62,15 +62,15 @@ class VoxelGraphTuner(Tuner):
             place[rows] = np.arange(len(rows))
             own = place[pairs[:, 0]] >= 0
             edges, own_scores, own_gap = place[pairs[own]], scores[own], gap[own]
-            certain = config.linkage[self.grid.classes[number]].certain
+            name = self.grid.classes[number]
+            certain, refinements = config.linkage[name].certain, config.refine.get(name, ())
             found = []
             for setting in self.grid.settings:
                 near = own_gap <= setting["reach"]
-                found.append(
-                    agglomerate(
-                        edges[near], own_scores[near], len(rows), threshold=setting["threshold"], certain=certain
-                    )
+                clusters = agglomerate(
+                    edges[near], own_scores[near], len(rows), threshold=setting["threshold"], certain=certain
                 )
+                found.append(refine_clusters(coords[rows], clusters, refinements))
             place[rows] = -1
             self.grid.add(number, instance, found)
 
@@ -97,22 +97,19 @@ class EmbeddingTuner(Tuner):
 
     def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
         """See `Tuner.update`."""
-        embedding, margin, seediness = (output[name].cpu().numpy() for name in ("embedding", "margin", "seediness"))
-        coords = batch.coords.cpu().numpy()
+        arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
+        arrays["coords"] = batch.coords.cpu().numpy()
         for number, rows, instance in _true_groups(batch, self.config.classes):
-            found = [
-                decode_embedding(
-                    embedding[rows],
-                    margin[rows],
-                    seediness[rows],
-                    seed_threshold=setting["seed"],
-                    probability_threshold=setting["probability"],
-                    leftover=self.config.leftover,
-                    min_voxels=self.config.thresholds[self.grid.classes[number]].min_voxels,
-                )
+            name = self.grid.classes[number]
+            own = {column: values[rows] for column, values in arrays.items()}
+            components = self.config.components(name, own["coords"])
+            least = self.config.thresholds[name].min_voxels
+            tried = [
+                ClusterThresholds(seed=setting["seed"], probability=setting["probability"], min_voxels=least)
                 for setting in self.grid.settings
             ]
-            self.grid.add(number, instance, [self.config.finish_clusters(coords[rows], clusters) for clusters in found])
+            found = [self.config.cluster_class(name, thresholds, own, components) for thresholds in tried]
+            self.grid.add(number, instance, found)
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""

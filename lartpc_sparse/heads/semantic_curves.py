@@ -16,7 +16,7 @@ from lartpc_sparse.metrics.calibration import Calibration
 from lartpc_sparse.metrics.segmentation import track_shower_members
 from lartpc_sparse.metrics.surroundings import cluster_sizes, distance_to_other_class, distance_to_points
 
-__all__ = ["LEVEL", "SemanticCurves"]
+__all__ = ["LEVEL", "SemanticCurves", "plain_rates"]
 
 LEVEL = 0.68
 """Level of confidence of the intervals of the bins."""
@@ -100,13 +100,13 @@ class SemanticCurves:
             "title": title,
             "unit": unit,
             "edges": list(self._edges[name]),
-            "all": _plain(rates.rates(None, LEVEL)),
-            "per_class": {label: _plain(rates.rates(k, LEVEL)) for k, label in enumerate(self._classes)},
+            "all": plain_rates(rates.rates(None, LEVEL)),
+            "per_class": {label: plain_rates(rates.rates(k, LEVEL)) for k, label in enumerate(self._classes)},
         }
 
     def _calibrations(self) -> dict[str, Any]:
         def entry(found: tuple[Rates, dict[str, Any]]) -> dict[str, Any]:
-            return {**found[1], **_plain(found[0])}
+            return {**found[1], **plain_rates(found[0])}
 
         result: dict[str, Any] = {
             "all": entry(self._calibration.top(LEVEL)),
@@ -153,7 +153,7 @@ def _as_two(
     return two, np.stack([probability[:, group].sum(axis=1) for group in members], axis=1)
 
 
-def _plain(rates: Rates) -> dict[str, list[Any]]:
+def plain_rates(rates: Rates) -> dict[str, list[Any]]:
     """Columns of the bins; NaN as None."""
     values = {"mean": rates.mean, "rate": rates.rate, "low": rates.low, "high": rates.high}
     return {

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, FiniteFloat
 
 from lartpc_sparse.schema import Config
 
-__all__ = ["CurveBins", "SemanticEvaluationConfig"]
+__all__ = ["CurveBins", "Edges", "SemanticEvaluationConfig"]
 
 
 def _increasing(edges: tuple[float, ...]) -> tuple[float, ...]:

@@ -16,10 +16,19 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lartpc_sparse.cluster import ClusterThresholds, Leftover, connected_components, decode_by_class
+from lartpc_sparse.cluster import (
+    ClusterThresholds,
+    Leftover,
+    RefinementField,
+    decode_embedding,
+    decode_in_groups,
+    refine_clusters,
+    split_unconnected,
+)
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
+from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import EmbeddingTuner
@@ -62,18 +71,28 @@ class SpatialEmbeddingConfig(HeadConfig):
     thresholds: dict[str, ClusterThresholds] = Field(
         _PUBLIC_THRESHOLDS, description="where the decoding stops, for every class"
     )
+    inside_components: tuple[str, ...] = Field(
+        (), description="classes that are decoded inside each connected component of their voxels"
+    )
     split_unconnected: bool = Field(
         False, description="cut clusters into their connected parts (26 neighbours in 3D, 8 in 2D) after the decoding"
+    )
+    refine: dict[str, tuple[RefinementField, ...]] = Field(
+        {}, description="what is done with the clusters of a class after that, in this order, by class"
     )
     leftover: Leftover = Field(
         "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
     )
+
+    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
 
     @model_validator(mode="after")
     def _complete(self) -> SpatialEmbeddingConfig:
         missing = [name for name in self.classes if name not in self.thresholds]
         if missing:
             raise ValueError(f"thresholds has no entry for {', '.join(missing)}")
+        check_known("inside_components", self.inside_components, self.classes)
+        check_known("refine", self.refine, self.classes)
         return self
 
     @property
@@ -86,9 +105,41 @@ class SpatialEmbeddingConfig(HeadConfig):
         """Positions are input features (arXiv:2007.03083)."""
         return True
 
-    def finish_clusters(self, coords: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-        """What is done with the clusters of an event or of one class of it after the decoding."""
-        return connected_components(coords, clusters) if self.split_unconnected else clusters
+    def components(self, name: str, coords: np.ndarray) -> np.ndarray | None:
+        """Connected components of the voxels of one event and class, where the class is decoded inside them."""
+        if name not in self.inside_components:
+            return None
+        return split_unconnected(coords, np.zeros(len(coords), dtype=np.int64))
+
+    def cluster_class(
+        self,
+        name: str,
+        thresholds: ClusterThresholds,
+        arrays: Mapping[str, np.ndarray],
+        components: np.ndarray | None,
+    ) -> np.ndarray:
+        """Clusters of the voxels of one event and class.
+
+        Args:
+            name: of the class.
+            thresholds: of the class.
+            arrays: `coords`, `embedding`, `margin` and `seediness` of the voxels.
+            components: from `components`.
+        """
+        values = arrays["embedding"], arrays["margin"], arrays["seediness"]
+        if components is None:
+            found = decode_embedding(
+                *values,
+                seed_threshold=thresholds.seed,
+                probability_threshold=thresholds.probability,
+                leftover=self.leftover,
+                min_voxels=thresholds.min_voxels,
+            )
+        else:
+            found = decode_in_groups(components, *values, thresholds=thresholds, leftover=self.leftover)
+        if self.split_unconnected:
+            found = split_unconnected(arrays["coords"], found)
+        return refine_clusters(arrays["coords"], found, self.refine.get(name, ()))
 
     def build(self, *, in_channels: int, dim: int) -> SpatialEmbeddingHead:
         """See `HeadConfig.build`."""
@@ -96,7 +147,7 @@ class SpatialEmbeddingConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
 
 
 def normalised_coordinates(batch: Batch) -> Tensor:
@@ -166,16 +217,18 @@ class SpatialEmbeddingHead(Head):
         return Decoded(columns=columns)
 
     def _decode_event(self, arrays: Mapping[str, np.ndarray], classes: np.ndarray, rows: slice) -> np.ndarray:
-        thresholds = {number: self.config.thresholds[name] for number, name in enumerate(self.config.classes)}
-        clusters = decode_by_class(
-            arrays["embedding"][rows],
-            arrays["margin"][rows],
-            arrays["seediness"][rows],
-            classes[rows],
-            thresholds,
-            leftover=self.config.leftover,
-        )
-        return self.config.finish_clusters(arrays["coords"][rows], clusters).astype(np.int32)
+        clusters = np.full(rows.stop - rows.start, -1, dtype=np.int32)
+        first_id = 0
+        for number, name in enumerate(self.config.classes):
+            chosen = np.flatnonzero(classes[rows] == number)
+            if not len(chosen):
+                continue
+            own = {column: values[rows][chosen] for column, values in arrays.items()}
+            components = self.config.components(name, own["coords"])
+            found = self.config.cluster_class(name, self.config.thresholds[name], own, components)
+            clusters[chosen] = np.where(found >= 0, found + first_id, -1)
+            first_id += int(found.max()) + 1
+        return clusters
 
     def tuner(self) -> EmbeddingTuner:
         """See `Head.tuner`."""

@@ -19,10 +19,11 @@ from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lartpc_sparse.cluster import agglomerate, near_pairs
+from lartpc_sparse.cluster import RefinementField, agglomerate, near_pairs, numbered_by_first, refine_clusters
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup, regroup_tensor
+from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
+from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
@@ -65,12 +66,18 @@ class VoxelGraphConfig(HeadConfig):
     )
     reach: int = Field(3, ge=1, description="longest difference along an axis of the edges that are learned, voxels")
     linkage: dict[str, LinkageConfig] = Field(_LINKAGE, description="how every class is clustered")
+    refine: dict[str, tuple[RefinementField, ...]] = Field(
+        {}, description="what is done with the clusters of a class after that, in this order, by class"
+    )
+
+    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
 
     @model_validator(mode="after")
     def _complete(self) -> VoxelGraphConfig:
         missing = [name for name in self.classes if name not in self.linkage]
         if missing:
             raise ValueError(f"linkage has no entry for {', '.join(missing)}")
+        check_known("refine", self.refine, self.classes)
         far = [f"{name} {own.reach}" for name, own in self.linkage.items() if own.reach > self.reach]
         if far:
             raise ValueError(
@@ -89,7 +96,7 @@ class VoxelGraphConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes)
+        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
 
 
 class VoxelGraphHead(Head):
@@ -179,10 +186,10 @@ class VoxelGraphHead(Head):
             classes = regroup(labels.labels, labels.classes, self.config.classes)
             reaches = [self.config.linkage[name].reach for name in self.config.classes]
             edges = self.scored_edges(output, batch, classes, reaches)
-            columns[column] = self._clusters(*edges, classes, batch.offsets.cpu().numpy())
+            columns[column] = self._clusters(*edges, classes, batch)
         return Decoded(columns=columns)
 
-    def _clusters(self, pairs: np.ndarray, scores: np.ndarray, classes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _clusters(self, pairs: np.ndarray, scores: np.ndarray, classes: np.ndarray, batch: Batch) -> np.ndarray:
         """Clusters of all events, numbered from 0 in each in the order of their first voxels."""
         cluster = np.full(len(classes), -1, dtype=np.int64)
         of_pair = classes[pairs[:, 0]] if len(pairs) else np.empty(0, dtype=np.int64)
@@ -196,10 +203,15 @@ class VoxelGraphHead(Head):
                 place[pairs[own]], scores[own], len(rows), threshold=linkage.threshold, certain=linkage.certain
             )
             cluster[rows] = found * len(self.config.classes) + number
-        for start, stop in itertools.pairwise(offsets.tolist()):
-            own_rows = start + np.flatnonzero(cluster[start:stop] >= 0)
-            _, first, inverse = np.unique(cluster[own_rows], return_index=True, return_inverse=True)
-            cluster[own_rows] = np.argsort(np.argsort(first))[inverse]
+        coords = batch.coords.cpu().numpy() if self.config.refine else np.empty((0, 0), dtype=np.int32)
+        for start, stop in itertools.pairwise(batch.offsets.tolist()):
+            for number, name in enumerate(self.config.classes):
+                refinements = self.config.refine.get(name, ())
+                if refinements:
+                    rows = start + np.flatnonzero(classes[start:stop] == number)
+                    found = refine_clusters(coords[rows], cluster[rows], refinements)
+                    cluster[rows] = found * len(self.config.classes) + number
+            cluster[start:stop] = numbered_by_first(cluster[start:stop])
         return cluster.astype(np.int32)
 
     def tuner(self) -> VoxelGraphTuner:

@@ -60,7 +60,9 @@ def read_bins(name: str, colour: str, value: Any, dashed: bool = False) -> Bins 
     return Bins(name, colour, kept, n, mean, rate, low, high, dashed)
 
 
-def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y_title: str, voxels: Bins) -> Spec:
+def binned_rates(
+    curves: Sequence[Bins], edges: Sequence[float], x_title: str, y_title: str, voxels: Bins, *, unit: str = "voxels"
+) -> Spec:
     """Rates against a quantity on a logarithmic axis; a point is at the mean of its bin.
 
     Args:
@@ -69,15 +71,17 @@ def binned_rates(curves: Sequence[Bins], edges: Sequence[float], x_title: str, y
         x_title: the quantity with its unit.
         y_title: what the rates are.
         voxels: the curve whose numbers of voxels are drawn below.
+        unit: what is counted, if not voxels.
     """
     limits = _limits(edges)
     data = [
-        _points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()]) for curve in curves
+        _points(curve, _positions(curve, limits), [_span(edges, k) for k in curve.place.tolist()], unit)
+        for curve in curves
     ]
     low, high = limits[voxels.place], limits[voxels.place + 1]
     decades = np.log10(high.max() / low.min())
     x_axis = {"type": "log", "dtick": 1 if decades > 2.5 else "D2"}
-    layout = _layout(x_title, y_title, x_axis, _rate_range(curves))
+    layout = _layout(x_title, y_title, x_axis, _rate_range(curves), unit)
     return {"data": [*data, _numbers(voxels, low, high)], "layout": layout}
 
 
@@ -126,7 +130,7 @@ def _span(edges: Sequence[float], place: int) -> str:
     return f"from {edges[-1]:g}" if place == len(edges) else f"{edges[place - 1]:g} to {edges[place]:g}"
 
 
-def _points(curve: Bins, x: Float64[np.ndarray, " B"], spans: Sequence[str]) -> Spec:
+def _points(curve: Bins, x: Float64[np.ndarray, " B"], spans: Sequence[str], unit: str = "voxels") -> Spec:
     shown = [
         [span, count(n), percent(low, 2), percent(high, 2)]
         for span, n, low, high in zip(spans, curve.n, curve.low, curve.high, strict=True)
@@ -143,7 +147,7 @@ def _points(curve: Bins, x: Float64[np.ndarray, " B"], spans: Sequence[str]) -> 
         "marker": {"size": 6},
         "customdata": shown,
         "hovertemplate": "%{customdata[0]}: %{y:.2%}<br>68 % interval %{customdata[2]} to %{customdata[3]}"
-        "<br>%{customdata[1]} voxels<extra>" + plain(curve.name) + "</extra>",
+        f"<br>%{{customdata[1]}} {unit}<extra>" + plain(curve.name) + "</extra>",
     }
 
 
@@ -165,11 +169,11 @@ def _numbers(curve: Bins, low: Float64[np.ndarray, " B"], high: Float64[np.ndarr
     }
 
 
-def _layout(x_title: str, y_title: str, x_axis: Spec, y_range: Sequence[float]) -> Spec:
+def _layout(x_title: str, y_title: str, x_axis: Spec, y_range: Sequence[float], unit: str = "voxels") -> Spec:
     return {
         "xaxis": axis(x_title, anchor="y2", **x_axis),
         "yaxis": axis(y_title, domain=[_PANEL + 0.05, 1], range=list(y_range), tickformat=".4~g"),
-        "yaxis2": axis("voxels", domain=[0, _PANEL], rangemode="tozero", nticks=3, exponentformat="SI"),
+        "yaxis2": axis(unit, domain=[0, _PANEL], rangemode="tozero", nticks=3, exponentformat="SI"),
     }
 
 

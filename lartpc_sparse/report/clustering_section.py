@@ -8,26 +8,30 @@ import numpy as np
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table, Tabs
 from lartpc_sparse.report.charts import histogram, marks
+from lartpc_sparse.report.clustering_comparison import SEMANTICS, comparison_blocks, decoding_time, method_title
+from lartpc_sparse.report.clustering_curves import curve_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
 from lartpc_sparse.report.palette import class_colours
-from lartpc_sparse.report.text import MISSING, anchor, count, decimal, plain
+from lartpc_sparse.report.text import MISSING, anchor, as_float, count, decimal, plain
 
 __all__ = ["clustering_headlines", "clustering_section"]
 
 SCORES = {"ari": "ARI", "purity": "purity", "efficiency": "efficiency", "sbd": "SBD"}
-SEMANTICS = {"predicted": "predicted semantics", "true": "true semantics"}
 
 
 def clustering_headlines(metrics: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
     """Quantity, value and meaning of the head's headline numbers."""
-    return tuple(
+    means = [
         (
             f"mean ARI, {title}",
             decimal(lookup(metrics, "mean_ari", key)),
             "adjusted Rand index per event and class, mean",
         )
         for key, title in SEMANTICS.items()
-    )
+    ]
+    milliseconds = as_float(lookup(metrics, "decode_seconds", "mean"))
+    time = MISSING if milliseconds is None else f"{1e3 * milliseconds:.3g} ms"
+    return (*means, ("decoding", time, "time to make the clusters of an event, mean"))
 
 
 def clustering_section(name: str, metrics: dict[str, Any]) -> Section:
@@ -36,6 +40,7 @@ def clustering_section(name: str, metrics: dict[str, Any]) -> Section:
     blocks: list[Block] = []
     if methods:
         blocks.append(_score_table(methods))
+    blocks += [*comparison_blocks(metrics), *curve_blocks(metrics)]
     views = tuple((title, grids) for title, classes in methods.items() if (grids := _distributions(title, classes)))
     if views:
         blocks.append(Tabs(views))
@@ -43,7 +48,8 @@ def clustering_section(name: str, metrics: dict[str, Any]) -> Section:
         blocks.append(Note("There are no true clusters to compare with."))
     lead = (
         "One value per event and class. Purity and efficiency are unweighted means over clusters; SBD is the "
-        "symmetric best Dice; a voxel without a cluster counts against."
+        "symmetric best Dice; a voxel without a cluster counts against. A particle is compared with the predicted "
+        f"cluster that has the highest Dice with it. {decoding_time(metrics)}"
     )
     return Section(anchor("head", name), f"Clustering: {name}", tuple(blocks), lead)
 
@@ -53,7 +59,10 @@ def _methods(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {f"network, {title}": lookup(metrics, "semantics", key) for key, title in SEMANTICS.items()}
     baselines = metrics.get("baselines")
     if isinstance(baselines, dict):
-        found |= {str(key).replace("_", " "): value for key, value in baselines.items()}
+        found |= {method_title(str(key)): value for key, value in baselines.items()}
+    others = metrics.get("baselines_predicted_semantics")
+    if isinstance(others, dict):
+        found |= {f"{method_title(str(key))}, {SEMANTICS['predicted']}": value for key, value in others.items()}
     return {title: classes for title, classes in found.items() if isinstance(classes, dict) and classes}
 
 

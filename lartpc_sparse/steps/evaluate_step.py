@@ -6,6 +6,7 @@ from typing import Any
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.prediction_file import PredictionFile
+from lartpc_sparse.heads import SemanticConfig
 from lartpc_sparse.progress import track
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
@@ -23,6 +24,10 @@ def run_evaluation(config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
     assert config.model is not None
     with PredictionFile(folder.predictions) as predictions:
         evaluators = {name: head.evaluator(name, predictions.classes) for name, head in config.model.heads.items()}
+        for name, head in config.model.heads.items():
+            if isinstance(head, SemanticConfig):
+                for evaluator in evaluators.values():
+                    evaluator.use_semantics(name, head.classes)
         skipped = voxels = with_truth = 0
         with track("evaluate", total=len(predictions), unit="events") as bar:
             for prediction in predictions:

@@ -17,6 +17,7 @@ from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, sca
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
+from lartpc_sparse.heads.base import DECODE_TABLE
 from lartpc_sparse.progress import track
 from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.load_network import load_predictor
@@ -133,10 +134,21 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         columns=columns,
         tables={
             VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
+            **_decode_seconds(decoded, rows),
             **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
         },
         status="ok" if views.bad is None else views.bad,
     )
+
+
+def _decode_seconds(decoded: Mapping[str, Decoded], rows: slice) -> dict[str, dict[str, np.ndarray]]:
+    """Time of the heads with a result for each voxel; that of a batch is shared out by the voxels of its events."""
+    sizes = {name: len(next(iter(result.columns.values()))) for name, result in decoded.items() if result.columns}
+    own = rows.stop - rows.start
+    seconds = {
+        name: np.array([decoded[name].seconds * own / max(size, 1)], dtype=np.float32) for name, size in sizes.items()
+    }
+    return {DECODE_TABLE: seconds} if seconds else {}
 
 
 def _in_file(table: Mapping[str, np.ndarray], frame: Frame) -> dict[str, np.ndarray]:

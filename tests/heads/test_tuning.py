@@ -44,11 +44,24 @@ def decoded_scores(config: HeadConfig, head: Head, output: dict[str, Tensor], ba
     return result
 
 
+REFINE = {
+    "track": [{"kind": "split_unconnected"}, {"kind": "join_collinear", "min_voxels": 3}],
+    "shower": [{"kind": "absorb_small", "min_voxels": 4, "radius": 3}],
+}
+
+
 @pytest.mark.parametrize("kind", ["voxel_graph", "spatial_embedding"])
 @pytest.mark.parametrize("dim", [2, 3])
-def test_a_trial_is_what_decoding_with_its_settings_scores(kind: str, dim: int) -> None:
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_trial_is_what_decoding_with_its_settings_scores(kind: str, dim: int, refined: bool) -> None:
     torch.manual_seed(0)
-    config: HeadConfig = VoxelGraphConfig() if kind == "voxel_graph" else SpatialEmbeddingConfig(split_unconnected=True)
+    config: HeadConfig
+    refine: dict[str, Any] = {"refine": REFINE} if refined else {}
+    if kind == "voxel_graph":
+        config = VoxelGraphConfig.model_validate(refine)
+    else:
+        inside = {"inside_components": ["delta", "shower"]} if refined else {"split_unconnected": True}
+        config = SpatialEmbeddingConfig.model_validate(refine | inside)
     events = [random_event(1, dim, 60, 0), empty_event(dim, 1), line_event(dim, 2, 2), random_event(3, dim, 40, 3)]
     batch = head_batch(config, events)
     head = config.build(in_channels=CHANNELS, dim=dim)

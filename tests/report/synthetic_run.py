@@ -13,6 +13,8 @@ import numpy as np
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter
 from lartpc_sparse.data.vertices import VERTEX_TABLE
+from lartpc_sparse.heads.base import DECODE_TABLE
+from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
 from lartpc_sparse.heads.semantic_evaluator import SemanticEvaluator
 
@@ -87,6 +89,7 @@ def make_prediction(
         merged = np.where(rng.random(n) < 0.1, -1, np.where(instance == 1, 0, instance) + 10)
         columns["particles/cluster"] = merged.astype(np.int64)
         columns["particles/cluster_true_semantics"] = (instance + 3).astype(np.int64)
+        tables[DECODE_TABLE] = {"particles": np.array([1e-5 * n], dtype=np.float32)}
     if "gaps" in heads:
         tables["gaps"] = make_gaps(rng, coords, energy)
     starts = [coords[instance == number][:1] for number in np.unique(instance)[:2]]
@@ -119,6 +122,18 @@ def clustering_classes(rng: np.random.Generator, events: int, quality: float) ->
         scores["n_predicted"] = np.maximum(n_true + rng.integers(-1, 3, events), 0).tolist()
         found[name] = scores
     return found
+
+
+def measured_clustering(rng: np.random.Generator) -> dict[str, Any]:
+    """What the evaluator of a clustering head finds in a few invented events, beyond its scores."""
+    evaluator = InstanceEvaluator("spatial_embedding", {name: (name,) for name in CLASSES}, "particles", CLASSES)
+    evaluator.use_semantics("semantic", CLASSES)
+    for entry in range(6):
+        made = make_prediction(rng, entry, file="a.h5", dim=3, voxels=300, heads=("semantic", "particles"))
+        evaluator.update(made)
+    found = evaluator.result()
+    names = ("definitions", "cut", "comparison", "particles", "curves", "decode_seconds")
+    return {name: found[name] for name in (*names, "baselines_predicted_semantics")}
 
 
 def measured_metrics(rng: np.random.Generator) -> dict[str, Any]:
@@ -198,7 +213,8 @@ def make_metrics(rng: np.random.Generator, events: int, heads: Sequence[str]) ->
             "kind": "spatial_embedding",
             "semantics": {key: clustering_classes(rng, 200, q) for key, q in (("true", 0.97), ("predicted", 0.93))},
             "mean_ari": {"true": 0.969, "predicted": 0.928},
-            "baselines": {"connected_components": clustering_classes(rng, 200, 0.8)},
+            "baselines": {name: clustering_classes(rng, 200, 0.8) for name in ("connected_components", "dbscan")},
+            **measured_clustering(np.random.default_rng(7)),
         }
     if "gaps" in heads:
         found["gaps"] = inpaint_metrics(rng)
