@@ -23,7 +23,8 @@ def particle_blocks(particles: Any) -> tuple[Block, ...]:
     """Two tables; nothing when the head makes no particles or the events have no true ones."""
     if not isinstance(particles, dict):
         return ()
-    grouping, matched = [], []
+    grouping: list[tuple[str, ...]] = []
+    matched: list[tuple[str, ...]] = []
     for semantics, scores in particles.items():
         title = f"{semantics} semantics"
         grouping += _grouping_rows(title, lookup(scores, "grouping"))
@@ -34,14 +35,14 @@ def particle_blocks(particles: Any) -> tuple[Block, ...]:
         header = ("grouping", "semantics", "method", "ARI", "purity", "efficiency", "SBD", "events")
         blocks.append(Table("Showers and interactions: mean over events", header, tuple(grouping), text_columns=3))
     if matched:
-        header = ("particles", "semantics", "quantity", "median", "middle 68\u2009%", "n")
+        columns = ("particles", "semantics", "quantity", "median", "middle 68\u2009%", "n")
         caption = "Particles matched with the true ones that they overlap most"
-        blocks.append(Table(caption, header, tuple(matched), text_columns=3))
+        blocks.append(Table(caption, columns, tuple(matched), text_columns=3))
     return tuple(blocks)
 
 
 def _grouping_rows(title: str, grouping: Any) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what, by_how in grouping.items() if isinstance(grouping, dict) else ():
         for how, name in _HOW.items():
             scores = lookup(by_how, how)
@@ -52,7 +53,7 @@ def _grouping_rows(title: str, grouping: Any) -> list[tuple[str, ...]]:
 
 
 def _matched_rows(title: str, matched: Any) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, quantities in matched.items() if isinstance(matched, dict) else ():
         for key, words in _QUANTITIES.items():
             found = lookup(quantities, key)
