@@ -9,7 +9,7 @@ from jaxtyping import Float32, Shaped
 
 from lartpc_sparse.data.event import Event
 
-__all__ = ["VERTEX_TABLE", "interaction_vertices"]
+__all__ = ["VERTEX_TABLE", "interaction_vertices", "table_positions"]
 
 VERTEX_TABLE = "truth:vertices"
 """Table of a prediction with the vertices (column `position`); no head can have this name."""
@@ -32,11 +32,11 @@ def interaction_vertices(event: Event) -> Float32[np.ndarray, "V D"]:
         One row a vertex, none twice; no rows when the table does not tell.
     """
     particles = event.particles
-    if (positions := _positions(particles, "interaction", event.dim)) is not None:
+    if (positions := table_positions(particles, "interaction", event.dim)) is not None:
         chosen = np.ones(len(positions), dtype=np.bool_)
         if "interaction" in particles:
             chosen = particles["interaction"] >= 0
-    elif (positions := _positions(particles, "vertex", event.dim)) is not None:
+    elif (positions := table_positions(particles, "vertex", event.dim)) is not None:
         chosen = _primaries(particles, len(positions))
     else:
         return np.empty((0, event.dim), dtype=np.float32)
@@ -44,10 +44,10 @@ def interaction_vertices(event: Event) -> Float32[np.ndarray, "V D"]:
     return np.unique(found, axis=0)
 
 
-def _positions(
+def table_positions(
     particles: Mapping[str, Shaped[np.ndarray, "P ..."]], name: str, dim: int
 ) -> Float32[np.ndarray, "P D"] | None:
-    """The columns of a position that has as many axes as the image."""
+    """A position of the particle table with as many axes as the image, float32; None: it does not have it."""
     for prefix in (f"plane_{name}", name) if dim == 2 else (name,):
         present = [axis for axis in "xyz" if f"{prefix}_{axis}" in particles]
         if present == list("xyz"[:dim]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -26,14 +26,22 @@ from lartpc_sparse.cluster import (
     split_unconnected,
 )
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
 from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import EmbeddingTuner
 from lartpc_sparse.heads.losses import MaskLoss, embedding_loss_terms, find_instances
-from lartpc_sparse.schema import Config
+from lartpc_sparse.heads.particles import (
+    GeometricParticlesConfig,
+    ParticlesConfig,
+    class_columns,
+    with_particle_metrics,
+    with_particles,
+)
+from lartpc_sparse.schema import Config, OneOf
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["SpatialEmbeddingConfig", "SpatialEmbeddingHead", "normalised_coordinates"]
@@ -82,6 +90,9 @@ class SpatialEmbeddingConfig(HeadConfig):
     )
     leftover: Leftover = Field(
         "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
+    )
+    particles: Annotated[ParticlesConfig, OneOf(GeometricParticlesConfig)] | None = Field(
+        None, description="how clusters are made particles; null: there are none"
     )
 
     evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
@@ -145,9 +156,14 @@ class SpatialEmbeddingConfig(HeadConfig):
         """See `HeadConfig.build`."""
         return SpatialEmbeddingHead(self, in_channels, dim)
 
-    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
+    def finish(self, name: str, prediction: Prediction) -> Prediction:
+        """Adds the particles."""
+        return with_particles(prediction, name, tuple(self.classes), self.particles)
+
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> Evaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
+        clusters = InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
+        return with_particle_metrics(clusters, name, self.classes, truth_classes, self.particles)
 
 
 def normalised_coordinates(batch: Batch) -> Tensor:
@@ -204,12 +220,13 @@ class SpatialEmbeddingHead(Head):
         Raises:
             UserError: neither a semantic head nor true semantics say what class a voxel has.
         """
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
         arrays["coords"] = batch.coords.cpu().numpy()
         offsets = batch.offsets.tolist()
         for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
             classes = regroup(labels.labels, labels.classes, self.config.classes)
+            columns |= class_columns(column, classes, self.config.particles)
             parts = [
                 self._decode_event(arrays, classes, slice(start, stop)) for start, stop in itertools.pairwise(offsets)
             ]

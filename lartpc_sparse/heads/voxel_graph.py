@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -21,13 +21,21 @@ from torch import Tensor, nn
 
 from lartpc_sparse.cluster import RefinementField, agglomerate, near_pairs, numbered_by_first, refine_clusters
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
 from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
 from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
 from lartpc_sparse.heads.instance_semantics import semantic_sources
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
-from lartpc_sparse.schema import Config
+from lartpc_sparse.heads.particles import (
+    GeometricParticlesConfig,
+    ParticlesConfig,
+    class_columns,
+    with_particle_metrics,
+    with_particles,
+)
+from lartpc_sparse.schema import Config, OneOf
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
@@ -71,6 +79,9 @@ class VoxelGraphConfig(HeadConfig):
     )
 
     evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
+    particles: Annotated[ParticlesConfig, OneOf(GeometricParticlesConfig)] | None = Field(
+        None, description="how clusters are made particles; null: there are none"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> VoxelGraphConfig:
@@ -94,9 +105,14 @@ class VoxelGraphConfig(HeadConfig):
         """See `HeadConfig.build`."""
         return VoxelGraphHead(self, in_channels, dim)
 
-    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InstanceEvaluator:
+    def finish(self, name: str, prediction: Prediction) -> Prediction:
+        """Adds the particles."""
+        return with_particles(prediction, name, tuple(self.classes), self.particles)
+
+    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> Evaluator:
         """See `HeadConfig.evaluator`."""
-        return InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
+        clusters = InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
+        return with_particle_metrics(clusters, name, self.classes, truth_classes, self.particles)
 
 
 class VoxelGraphHead(Head):
@@ -181,9 +197,10 @@ class VoxelGraphHead(Head):
         Raises:
             UserError: neither a semantic head nor true semantics say what class a voxel has.
         """
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
             classes = regroup(labels.labels, labels.classes, self.config.classes)
+            columns |= class_columns(column, classes, self.config.particles)
             reaches = [self.config.linkage[name].reach for name in self.config.classes]
             edges = self.scored_edges(output, batch, classes, reaches)
             columns[column] = self._clusters(*edges, classes, batch)

@@ -12,6 +12,7 @@ from lartpc_sparse.report.clustering_comparison import SEMANTICS, comparison_blo
 from lartpc_sparse.report.clustering_curves import curve_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
 from lartpc_sparse.report.palette import class_colours
+from lartpc_sparse.report.particle_section import particle_blocks
 from lartpc_sparse.report.text import MISSING, anchor, as_float, count, decimal, plain
 
 __all__ = ["clustering_headlines", "clustering_section"]
@@ -44,6 +45,7 @@ def clustering_section(name: str, metrics: dict[str, Any]) -> Section:
     views = tuple((title, grids) for title, classes in methods.items() if (grids := _distributions(title, classes)))
     if views:
         blocks.append(Tabs(views))
+    blocks += particle_blocks(metrics.get("particles"))
     if not blocks:
         blocks.append(Note("There are no true clusters to compare with."))
     lead = (

@@ -15,12 +15,14 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
+from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
 from lartpc_sparse.heads.base import DECODE_TABLE
 from lartpc_sparse.progress import track
 from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.load_network import load_predictor
+from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
@@ -80,10 +82,20 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         },
         config_yaml=config_yaml,
     )
-    with writer, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
+    particles = ParticleCsv(
+        folder.predictions.with_name("particles.csv"),
+        {
+            name: tuple(getattr(head, "classes", ()))
+            for name, head in config.model.heads.items()
+            if getattr(head, "particles", None) is not None
+        },
+        len(reader.image_size),
+    )
+    with writer, particles, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
         for group in loader:
             for prediction in predict_batch(predictor, group, config.predict):
                 writer.write(prediction)
+                particles.write(prediction)
                 skipped += prediction.status != "ok"
             bar.advance(len(group.events), voxels=group.plain.num_voxels)
     if skipped:
@@ -125,7 +137,7 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         for head, result in decoded.items()
         for name, values in result.columns.items()
     }
-    kinds = {"semantic": np.int8, "instance": np.int32}
+    kinds = {"semantic": np.int8, **dict.fromkeys(("instance", "group", "interaction", "pid"), np.int32)}
     return Prediction(
         key=views.raw.key,
         coords=views.raw.coords,
@@ -135,6 +147,7 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         tables={
             VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
             **_decode_seconds(decoded, rows),
+            TRUE_PARTICLES: true_particles(views.raw),
             **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
         },
         status="ok" if views.bad is None else views.bad,
