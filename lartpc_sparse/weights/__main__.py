@@ -64,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="the .safetensors file to write")
     parser.add_argument(
         "--storage",
-        choices=("float16", "float32"),
+        choices=("int12", "float16", "float32"),
         default="float16",
-        help="of the kernels (default float16: half the size); float32 keeps every bit of the checkpoint",
+        help="of the kernels (default float16: half the size; int12: three quarters of that); float32 keeps every bit",
     )
     parser.add_argument("--trained-on", metavar="TEXT", help="one line about the training data")
     parser.add_argument(
