@@ -126,12 +126,8 @@ def test_the_class_table_has_the_numbers(sections):
 
 
 def test_baselines_stand_beside_the_network(sections):
-    (clusters,) = tables_of(sections["particles"])
-    assert [row[1] for row in clusters.rows[:3]] == [
-        "network, predicted semantics",
-        "network, true semantics",
-        "connected components",
-    ]
+    expected = ["network, predicted semantics", "network, true semantics", "connected components"]
+    assert expected in [[row[1] for row in table.rows[:3]] for table in tables_of(sections["particles"])]
     (gaps,) = tables_of(sections["gaps"])
     assert gaps.header == ("", "network", "nothing filled")
     rows = {row[0]: row[1:] for row in gaps.rows}
