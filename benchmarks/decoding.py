@@ -7,27 +7,24 @@ good network gives them (every voxel near the centre of its cluster; features of
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 
+from benchmarks.timing import median_ms
 from benchmarks.voxel_weights import voxels
 from lartpc_sparse.cluster import (
     AbsorbSmallConfig,
     ClusterThresholds,
     JoinCollinearConfig,
     SplitUnconnectedConfig,
-    decode_by_class,
     decode_in_groups,
     split_unconnected,
 )
 from lartpc_sparse.data.batch import collate
 from lartpc_sparse.data.event import Event, EventKey
-from lartpc_sparse.heads import VoxelGraphConfig, VoxelGraphHead
+from lartpc_sparse.heads import SpatialEmbeddingConfig, VoxelGraphConfig, VoxelGraphHead
 from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, regroup
 
 CLASSES = ("HIP", "MIP", "shower", "delta", "Michel")
@@ -66,16 +63,6 @@ def graph_head(event: Event) -> tuple[VoxelGraphHead, torch.Tensor]:
     return head, features + 0.3 * torch.randn(features.shape, generator=generator)
 
 
-def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median time of the processor that a call takes, in ms: other programs on the machine hardly change it."""
-    times = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        call()
-        times.append(time.process_time() - begin)
-    return 1e3 * statistics.median(times)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__.splitlines()[0])
@@ -96,8 +83,15 @@ def main() -> None:
     embedding = (centres[instance] + 0.01 * rng.standard_normal((len(event), 3))).astype(np.float32)
     margin = np.full(len(event), 0.05, dtype=np.float32)
     seediness = rng.uniform(0.6, 1.0, len(event)).astype(np.float32)
-    thresholds = {number: ClusterThresholds(seed=0.7, probability=0.2) for number in range(len(TRACK_SHOWER_GROUPS))}
-    took = median_ms(lambda: decode_by_class(embedding, margin, seediness, classes, thresholds), options.repeats)
+    thresholds = ClusterThresholds(seed=0.7, probability=0.2)
+    config = SpatialEmbeddingConfig(thresholds=dict.fromkeys(TRACK_SHOWER_GROUPS, thresholds))
+    output = {
+        "embedding": torch.from_numpy(embedding),
+        "margin": torch.from_numpy(margin),
+        "seediness": torch.from_numpy(seediness),
+    }
+    embedding_head = config.build(in_channels=1, dim=3)
+    took = median_ms(lambda: embedding_head.decode(output, batch, None), options.repeats)
     print(f"spatial embedding   {took:7.1f} ms")
 
     chosen = np.flatnonzero(classes >= 0)
@@ -110,7 +104,7 @@ def main() -> None:
             embedding[chosen],
             margin[chosen],
             seediness[chosen],
-            thresholds=thresholds[0],
+            thresholds=thresholds,
             leftover="nearest",
         )
 

@@ -8,12 +8,10 @@ code.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.timing import median_ms
 from lartpc_sparse.data.readers import SampleConfig
 from lartpc_sparse.heads import voxel_weights
 from lartpc_sparse.heads.class_groups import regroup
@@ -62,16 +60,6 @@ def with_kd_tree(coords: np.ndarray, semantic: np.ndarray) -> np.ndarray:
         return near_other_class(coords, semantic, 3.0, box=True)
     finally:
         voxel_weights.missing_reason = compiled
-
-
-def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call in ms."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return 1e3 * statistics.median(times)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from lartpc_sparse.cluster.refinement import RefinementConfig
 from lartpc_sparse.cluster.spatial_embedding import (
     ClusterThresholds,
     Leftover,
-    decode_by_class,
     decode_embedding,
 )
 from lartpc_sparse.cluster.split_unconnected import SplitUnconnectedConfig, split_unconnected
@@ -31,7 +30,6 @@ __all__ = [
     "cluster_ends",
     "connected_components",
     "dbscan",
-    "decode_by_class",
     "decode_embedding",
     "decode_in_groups",
     "join_collinear",

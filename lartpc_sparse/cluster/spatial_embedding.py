@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Float, Float64, Int64
 from pydantic import Field
 
 from lartpc_sparse.schema import Config
 
-__all__ = ["ClusterThresholds", "Leftover", "decode_by_class", "decode_embedding"]
+__all__ = ["ClusterThresholds", "Leftover", "decode_embedding"]
 
 Leftover = Literal["nearest", "unassigned"]
 
@@ -144,56 +143,6 @@ def _most_probable(
         cluster[closer] = k
         best[closer] = exponent[closer]
     return cluster
-
-
-def decode_by_class(
-    embedding: Float[np.ndarray, "N D"],
-    margin: Float[np.ndarray, " N"],
-    seediness: Float[np.ndarray, " N"],
-    semantic: Int[np.ndarray, " N"],
-    thresholds: Mapping[int, ClusterThresholds],
-    *,
-    leftover: Leftover = "nearest",
-) -> Int64[np.ndarray, " N"]:
-    """Cluster the voxels of one event, each semantic class by itself.
-
-    Args:
-        embedding: as for `decode_embedding`, like `margin` and `seediness`.
-        margin: sigma.
-        seediness: s.
-        semantic: class of each voxel, true or predicted.
-        thresholds: by class; the voxels of other classes (and those with -1) are not clustered.
-        leftover: as for `decode_embedding`.
-
-    Returns:
-        Cluster of each voxel, ids unique over the classes and numbered class by class in ascending order;
-        -1 for voxels that are not clustered.
-
-    Raises:
-        ValueError: as for `decode_embedding`, or `semantic` has another length.
-    """
-    _check_arrays(embedding, margin, seediness)
-    if semantic.shape != (len(embedding),):
-        raise ValueError(f"semantic has shape {semantic.shape}, expected ({len(embedding)},)")
-    result = np.full(len(embedding), -1, dtype=np.int64)
-    first_id = 0
-    for class_index in sorted(thresholds):
-        members: Bool[np.ndarray, " N"] = (semantic == class_index) & (semantic >= 0)
-        if not members.any():
-            continue
-        chosen = thresholds[class_index]
-        cluster = decode_embedding(
-            embedding[members],
-            margin[members],
-            seediness[members],
-            seed_threshold=chosen.seed,
-            probability_threshold=chosen.probability,
-            leftover=leftover,
-            min_voxels=chosen.min_voxels,
-        )
-        result[members] = np.where(cluster >= 0, cluster + first_id, -1)
-        first_id += int(cluster.max()) + 1
-    return result
 
 
 def _check_arrays(

@@ -9,39 +9,28 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.cluster import (
     ClusterThresholds,
     Leftover,
-    RefinementField,
     decode_embedding,
     decode_in_groups,
     refine_clusters,
     split_unconnected,
 )
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.data.prediction_file import Prediction
-from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
-from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
-from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
-from lartpc_sparse.heads.instance_semantics import semantic_sources
+from lartpc_sparse.heads.class_groups import check_known, regroup_tensor
 from lartpc_sparse.heads.instance_tuning import EmbeddingTuner
+from lartpc_sparse.heads.instances import InstanceHead, InstanceHeadConfig
 from lartpc_sparse.heads.losses import MaskLoss, embedding_loss_terms, find_instances
-from lartpc_sparse.heads.particles import (
-    GeometricParticlesConfig,
-    ParticlesConfig,
-    class_columns,
-    with_particle_metrics,
-    with_particles,
-)
-from lartpc_sparse.schema import Config, OneOf
+from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["SpatialEmbeddingConfig", "SpatialEmbeddingHead", "normalised_coordinates"]
@@ -64,13 +53,10 @@ _PUBLIC_THRESHOLDS = {  # of the public configurations
 }
 
 
-class SpatialEmbeddingConfig(HeadConfig):
+class SpatialEmbeddingConfig(InstanceHeadConfig):
     """Configuration of `SpatialEmbeddingHead`."""
 
     kind: Literal["spatial_embedding"] = "spatial_embedding"
-    classes: dict[str, tuple[str, ...]] = Field(
-        TRACK_SHOWER_GROUPS, description="classes that are clustered, each with the semantic classes it is made of"
-    )
     mask_loss: MaskLoss = "lovasz"
     focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal mask loss")
     separation_delta: float = Field(0.2, gt=0, description="centroids closer than twice this repel each other")
@@ -85,25 +71,14 @@ class SpatialEmbeddingConfig(HeadConfig):
     split_unconnected: bool = Field(
         False, description="cut clusters into their connected parts (26 neighbours in 3D, 8 in 2D) after the decoding"
     )
-    refine: dict[str, tuple[RefinementField, ...]] = Field(
-        {}, description="what is done with the clusters of a class after that, in this order, by class"
-    )
     leftover: Leftover = Field(
         "nearest", description="voxels that no seed claims: to the cluster of highest probability, or none (-1)"
     )
-    particles: Annotated[ParticlesConfig, OneOf(GeometricParticlesConfig)] | None = Field(
-        None, description="how clusters are made particles; null: there are none"
-    )
-
-    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
 
     @model_validator(mode="after")
     def _complete(self) -> SpatialEmbeddingConfig:
-        missing = [name for name in self.classes if name not in self.thresholds]
-        if missing:
-            raise ValueError(f"thresholds has no entry for {', '.join(missing)}")
+        self.require_entries("thresholds", self.thresholds)
         check_known("inside_components", self.inside_components, self.classes)
-        check_known("refine", self.refine, self.classes)
         return self
 
     @property
@@ -156,15 +131,6 @@ class SpatialEmbeddingConfig(HeadConfig):
         """See `HeadConfig.build`."""
         return SpatialEmbeddingHead(self, in_channels, dim)
 
-    def finish(self, name: str, prediction: Prediction) -> Prediction:
-        """Adds the particles."""
-        return with_particles(prediction, name, tuple(self.classes), self.particles)
-
-    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> Evaluator:
-        """See `HeadConfig.evaluator`."""
-        clusters = InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
-        return with_particle_metrics(clusters, name, self.classes, truth_classes, self.particles)
-
 
 def normalised_coordinates(batch: Batch) -> Tensor:
     """Positions x = (index - S/2) / (S_max/2), S the sides of the image and S_max the longest: (N, D), in [-1, 1).
@@ -175,12 +141,12 @@ def normalised_coordinates(batch: Batch) -> Tensor:
     return (batch.coords - size / 2) / (size.max() / 2)
 
 
-class SpatialEmbeddingHead(Head):
+class SpatialEmbeddingHead(InstanceHead):
     """Linear layers to offset, margin and seediness."""
 
     def __init__(self, config: SpatialEmbeddingConfig, in_channels: int, dim: int) -> None:
         super().__init__()
-        self.config = config
+        self.config: SpatialEmbeddingConfig = config
         self.dim = dim
         self.embed = nn.Linear(in_channels, dim + 1)
         self.seed = nn.Linear(in_channels, 1)
@@ -214,24 +180,14 @@ class SpatialEmbeddingHead(Head):
         )
         return {name: term * getattr(self.config.loss_weights, name) for name, term in terms.items()}
 
-    def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
-        """`cluster` with predicted semantics, `cluster_true_semantics` with true ones; -1 is no cluster.
-
-        Raises:
-            UserError: neither a semantic head nor true semantics say what class a voxel has.
-        """
-        columns: dict[str, np.ndarray] = {}
+    def clusters(
+        self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]
+    ) -> Int32[np.ndarray, " N"]:
+        """See `InstanceHead.clusters`; numbered class by class."""
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
         arrays["coords"] = batch.coords.cpu().numpy()
-        offsets = batch.offsets.tolist()
-        for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
-            classes = regroup(labels.labels, labels.classes, self.config.classes)
-            columns |= class_columns(column, classes, self.config.particles)
-            parts = [
-                self._decode_event(arrays, classes, slice(start, stop)) for start, stop in itertools.pairwise(offsets)
-            ]
-            columns[column] = np.concatenate(parts)
-        return Decoded(columns=columns)
+        events = itertools.pairwise(batch.offsets.tolist())
+        return np.concatenate([self._decode_event(arrays, classes, slice(*rows)) for rows in events])
 
     def _decode_event(self, arrays: Mapping[str, np.ndarray], classes: np.ndarray, rows: slice) -> np.ndarray:
         clusters = np.full(rows.stop - rows.start, -1, dtype=np.int32)

@@ -10,32 +10,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lartpc_sparse.cluster import RefinementField, agglomerate, near_pairs, numbered_by_first, refine_clusters
+from lartpc_sparse.cluster import agglomerate, near_pairs, numbered_by_first, refine_clusters
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.data.prediction_file import Prediction
-from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.class_groups import TRACK_SHOWER_GROUPS, check_known, regroup, regroup_tensor
-from lartpc_sparse.heads.instance_evaluation import InstanceEvaluationConfig
-from lartpc_sparse.heads.instance_evaluator import InstanceEvaluator
-from lartpc_sparse.heads.instance_semantics import semantic_sources
+from lartpc_sparse.heads.class_groups import regroup_tensor
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
-from lartpc_sparse.heads.particles import (
-    GeometricParticlesConfig,
-    ParticlesConfig,
-    class_columns,
-    with_particle_metrics,
-    with_particles,
-)
-from lartpc_sparse.schema import Config, OneOf
+from lartpc_sparse.heads.instances import InstanceHead, InstanceHeadConfig
+from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
 
 __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
@@ -57,13 +46,10 @@ _LINKAGE = {
 }
 
 
-class VoxelGraphConfig(HeadConfig):
+class VoxelGraphConfig(InstanceHeadConfig):
     """Configuration of `VoxelGraphHead`."""
 
     kind: Literal["voxel_graph"] = "voxel_graph"
-    classes: dict[str, tuple[str, ...]] = Field(
-        TRACK_SHOWER_GROUPS, description="classes that are clustered, each with the semantic classes it is made of"
-    )
     features: int = Field(16, ge=1, description="features of a voxel that its edges are scored with")
     hidden: int = Field(32, ge=1, description="width of the layer that scores an edge")
     different_weight: float = Field(
@@ -74,21 +60,10 @@ class VoxelGraphConfig(HeadConfig):
     )
     reach: int = Field(3, ge=1, description="longest difference along an axis of the edges that are learned, voxels")
     linkage: dict[str, LinkageConfig] = Field(_LINKAGE, description="how every class is clustered")
-    refine: dict[str, tuple[RefinementField, ...]] = Field(
-        {}, description="what is done with the clusters of a class after that, in this order, by class"
-    )
-
-    evaluate: InstanceEvaluationConfig = InstanceEvaluationConfig()
-    particles: Annotated[ParticlesConfig, OneOf(GeometricParticlesConfig)] | None = Field(
-        None, description="how clusters are made particles; null: there are none"
-    )
 
     @model_validator(mode="after")
     def _complete(self) -> VoxelGraphConfig:
-        missing = [name for name in self.classes if name not in self.linkage]
-        if missing:
-            raise ValueError(f"linkage has no entry for {', '.join(missing)}")
-        check_known("refine", self.refine, self.classes)
+        self.require_entries("linkage", self.linkage)
         far = [f"{name} {own.reach}" for name, own in self.linkage.items() if own.reach > self.reach]
         if far:
             raise ValueError(
@@ -105,22 +80,13 @@ class VoxelGraphConfig(HeadConfig):
         """See `HeadConfig.build`."""
         return VoxelGraphHead(self, in_channels, dim)
 
-    def finish(self, name: str, prediction: Prediction) -> Prediction:
-        """Adds the particles."""
-        return with_particles(prediction, name, tuple(self.classes), self.particles)
 
-    def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> Evaluator:
-        """See `HeadConfig.evaluator`."""
-        clusters = InstanceEvaluator(self.kind, self.classes, name, truth_classes, self.evaluate)
-        return with_particle_metrics(clusters, name, self.classes, truth_classes, self.particles)
-
-
-class VoxelGraphHead(Head):
+class VoxelGraphHead(InstanceHead):
     """A linear layer to the features of the voxels, and two layers that score an edge."""
 
     def __init__(self, config: VoxelGraphConfig, in_channels: int, dim: int) -> None:
         super().__init__()
-        self.config = config
+        self.config: VoxelGraphConfig = config
         self.describe = nn.Linear(in_channels, config.features)
         self.compare = nn.Linear(2 * config.features + dim, config.hidden)
         self.score = nn.Linear(config.hidden, 1)
@@ -190,24 +156,12 @@ class VoxelGraphHead(Head):
         scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
         return pairs.numpy(), scores.cpu().numpy().astype(np.float32)
 
-    @torch.no_grad()
-    def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
-        """`cluster` with predicted semantics, `cluster_true_semantics` with true ones; -1 is no cluster.
-
-        Raises:
-            UserError: neither a semantic head nor true semantics say what class a voxel has.
-        """
-        columns: dict[str, np.ndarray] = {}
-        for column, labels in semantic_sources(self.config.kind, batch, semantic).items():
-            classes = regroup(labels.labels, labels.classes, self.config.classes)
-            columns |= class_columns(column, classes, self.config.particles)
-            reaches = [self.config.linkage[name].reach for name in self.config.classes]
-            edges = self.scored_edges(output, batch, classes, reaches)
-            columns[column] = self._clusters(*edges, classes, batch)
-        return Decoded(columns=columns)
-
-    def _clusters(self, pairs: np.ndarray, scores: np.ndarray, classes: np.ndarray, batch: Batch) -> np.ndarray:
-        """Clusters of all events, numbered from 0 in each in the order of their first voxels."""
+    def clusters(
+        self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]
+    ) -> Int32[np.ndarray, " N"]:
+        """See `InstanceHead.clusters`; numbered in the order of their first voxels."""
+        reaches = [self.config.linkage[name].reach for name in self.config.classes]
+        pairs, scores = self.scored_edges(output, batch, classes, reaches)
         cluster = np.full(len(classes), -1, dtype=np.int64)
         of_pair = classes[pairs[:, 0]] if len(pairs) else np.empty(0, dtype=np.int64)
         for number, name in enumerate(self.config.classes):

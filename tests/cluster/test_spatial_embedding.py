@@ -1,46 +1,13 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
+from embedding_events import decode_slowly, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-from lartpc_sparse.cluster import ClusterThresholds, decode_by_class, decode_embedding
-
-
-def decode_slowly(embedding, margin, seediness, seed_threshold, probability_threshold, leftover, min_voxels=1):
-    """The description of the algorithm, voxel by voxel."""
-    n = len(embedding)
-    if n == 0:
-        return []
-
-    def exponent(i, s):
-        d2 = sum((float(a) - float(b)) ** 2 for a, b in zip(embedding[i], embedding[s], strict=True))
-        return d2 / (2 * max(float(margin[s]), 1e-12) ** 2)
-
-    free, cluster, seeds = set(range(n)), [-1] * n, []
-    while free:
-        s = min(free, key=lambda i: (-seediness[i], i))
-        if seediness[s] < seed_threshold:
-            break
-        claimed = [i for i in free if math.exp(-exponent(i, s)) > probability_threshold]
-        if len(claimed) >= min_voxels:
-            for i in claimed:
-                cluster[i] = len(seeds)
-            seeds.append(s)
-        free -= set(claimed)
-    if not seeds:
-        return [0] * n
-    if leftover == "nearest":
-        # highest p is lowest exponent; p itself underflows to 0 for far voxels
-        cluster = [
-            min(range(len(seeds)), key=lambda k: exponent(i, seeds[k])) if c < 0 else c for i, c in enumerate(cluster)
-        ]
-    return cluster
+from lartpc_sparse.cluster import ClusterThresholds, decode_embedding
 
 
 def decode(embedding, margin, seediness, **options):
@@ -48,17 +15,6 @@ def decode(embedding, margin, seediness, **options):
     return decode_embedding(
         np.asarray(embedding, np.float32), np.asarray(margin, np.float32), np.asarray(seediness, np.float32), **chosen
     )
-
-
-@st.composite
-def events(draw):
-    n = draw(st.integers(0, 30))
-    dim = draw(st.integers(2, 3))
-    # a coarse grid makes equal positions and equal seediness common
-    embedding = draw(hnp.arrays(np.float32, (n, dim), elements=st.integers(-4, 4).map(lambda v: v / 4)))
-    margin = draw(hnp.arrays(np.float32, n, elements=st.sampled_from([0.0, 0.05, 0.2, 0.7, 1.9])))
-    seediness = draw(hnp.arrays(np.float32, n, elements=st.integers(0, 16).map(lambda v: v / 16)))
-    return embedding, margin, seediness
 
 
 @settings(max_examples=150, deadline=None)
@@ -173,45 +129,6 @@ def test_refuses_bad_input(change, message):
     }
     with pytest.raises(ValueError, match=message):
         decode_embedding(**arguments)
-
-
-@settings(max_examples=60, deadline=None)
-@given(events(), st.data(), st.sampled_from(["nearest", "unassigned"]))
-def test_by_class_equals_each_class_alone(event, data, leftover):
-    n = len(event[0])
-    semantic = data.draw(hnp.arrays(np.int64, n, elements=st.integers(-1, 3)))
-    thresholds = {
-        2: ClusterThresholds(seed=0.5, probability=0.24),
-        0: ClusterThresholds(seed=0.8, probability=0.13, min_voxels=2),
-    }
-    found = decode_by_class(*event, semantic, thresholds, leftover=leftover)
-    assert (found[(semantic != 0) & (semantic != 2)] == -1).all()
-    offset = 0
-    for k in (0, 2):
-        chosen, members = thresholds[k], semantic == k
-        alone = np.array(
-            decode_slowly(
-                *(column[members] for column in event), chosen.seed, chosen.probability, leftover, chosen.min_voxels
-            ),
-            dtype=np.int64,
-        )
-        assert found[members].tolist() == np.where(alone >= 0, alone + offset, -1).tolist()
-        offset += alone.max(initial=-1) + 1
-    assert sorted(set(found.tolist()) - {-1}) == list(range(offset))
-
-
-def test_by_class_never_clusters_unlabelled_voxels():
-    ones = np.ones(2, np.float32)
-    thresholds = {-1: ClusterThresholds(seed=0.5, probability=0.5)}
-    found = decode_by_class(np.zeros((2, 3), np.float32), ones, ones, np.array([-1, -1]), thresholds)
-    assert found.tolist() == [-1, -1]
-
-
-@pytest.mark.usefixtures("without_type_checks")
-def test_by_class_refuses_semantics_of_another_length():
-    ones = np.ones(2, np.float32)
-    with pytest.raises(ValueError, match="semantic has shape"):
-        decode_by_class(np.zeros((2, 3), np.float32), ones, ones, np.zeros(3, np.int64), {})
 
 
 def test_thresholds_are_bounded():

@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from embedding_events import decode_slowly, events
 from head_contract import CHANNELS, HeadContract, crowd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from labelled_events import CLASSES, head_batch, line_event, make_event, to_predictions
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch, collate
+from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.heads import HeadConfig, SemanticLabels, SpatialEmbeddingConfig, normalised_coordinates
 from lartpc_sparse.heads.losses import embedding_loss_terms, find_instances
 from lartpc_sparse.schema import UserError
@@ -258,3 +263,40 @@ def test_split_unconnected_cuts_clusters_into_connected_parts(split: bool) -> No
     assert by_voxel[9, 9, 9] == by_voxel[9, 9, 8] >= 0
     assert (by_voxel[0, 0, 0] != by_voxel[9, 9, 9]) == split
     assert by_voxel[5, 5, 5] == -1
+
+
+@settings(max_examples=40, deadline=None)
+@given(event=events(), data=st.data(), leftover=st.sampled_from(["nearest", "unassigned"]))
+def test_decoding_is_that_of_each_class_alone(
+    event: tuple[np.ndarray, ...], data: st.DataObject, leftover: str
+) -> None:
+    n, dim = event[0].shape
+    semantic = data.draw(hnp.arrays(np.int64, n, elements=st.integers(-1, 3)))
+    thresholds = {"c": {"seed": 0.5, "probability": 0.24}, "a": {"seed": 0.8, "probability": 0.13, "min_voxels": 2}}
+    config = SpatialEmbeddingConfig.model_validate(
+        {"classes": {"a": ["a"], "c": ["c"]}, "thresholds": thresholds, "leftover": leftover}
+    )
+    image = Event(
+        key=EventKey("made.h5", 0),
+        coords=np.stack([np.arange(n)] * dim, axis=1).astype(np.int32),
+        energy=np.ones(n, dtype=np.float32),
+        image_size=(32,) * dim,
+        classes=("a", "b", "c", "d"),
+        labels={"semantic": semantic},
+    )
+    output = dict(zip(("embedding", "margin", "seediness"), map(torch.from_numpy, event), strict=True))
+    decoded = config.build(in_channels=CHANNELS, dim=dim).decode(output, collate([image]), None)
+    found = decoded.columns["cluster_true_semantics"]
+    assert (found[(semantic != 0) & (semantic != 2)] == -1).all()
+    offset = 0
+    for number, name in ((0, "a"), (2, "c")):
+        chosen, members = config.thresholds[name], semantic == number
+        alone = np.array(
+            decode_slowly(
+                *(column[members] for column in event), chosen.seed, chosen.probability, leftover, chosen.min_voxels
+            ),
+            dtype=np.int64,
+        )
+        assert found[members].tolist() == np.where(alone >= 0, alone + offset, -1).tolist()
+        offset += alone.max(initial=-1) + 1
+    assert sorted(set(found.tolist()) - {-1}) == list(range(offset))
