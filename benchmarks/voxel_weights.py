@@ -20,6 +20,7 @@ from lartpc_sparse.heads.voxel_weights import (
     InverseFrequencyConfig,
     NoWeightingConfig,
     PublicCodeConfig,
+    TrueVoxels,
     near_other_class,
 )
 
@@ -72,7 +73,7 @@ def main() -> None:
     samples = [voxels(number) for number in options.voxels]
     weightings = (ClusterVertexConfig(), PublicCodeConfig(), InverseFrequencyConfig(), NoWeightingConfig())
     for config in weightings:
-        times = [median_ms(lambda s=s, c=config: c.weights(*s), options.repeats) for s in samples]  # type: ignore[misc]
+        times = [median_ms(lambda s=s, c=config: c.weights(TrueVoxels(*s)), options.repeats) for s in samples]  # type: ignore[misc]
         print(f"{config.kind:34s}" + "".join(f"{value:9.2f} ms" for value in times))
     times = [median_ms(lambda s=s: with_kd_tree(s[0], s[1]), options.repeats) for s in samples]  # type: ignore[misc]
     print(f"{'search alone, KD-tree':34s}" + "".join(f"{value:9.2f} ms" for value in times))

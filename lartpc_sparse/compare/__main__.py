@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.compare.comparison import compare_predictions
 from lartpc_sparse.compare.output import comparison_table, write_comparison
 from lartpc_sparse.heads.decisions import DecisionConfig
@@ -35,15 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: `--help` or arguments that cannot be used.
     """
     options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
-    return 0
+    return exit_status(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

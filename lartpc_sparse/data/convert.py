@@ -12,6 +12,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.data.compare import compare_readers
 from lartpc_sparse.data.conversion import Conversion, convert
 from lartpc_sparse.data.detect import detect_format
@@ -42,15 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
-        return 130
-    return 0
+    return exit_status(lambda: _run(options), interrupted="interrupted; the same command goes on where it stopped")
 
 
 def reader_config(files: Sequence[str], kind: str | None, settings: Sequence[str]) -> ReaderConfig:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.convert import reader_config
 from lartpc_sparse.data.detect import detect_format
@@ -37,21 +38,14 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status: 0 done, 2 something to put right.
+    """Runs the command line; returns its exit status: 0 done, 2 something to put right, 130 interrupted.
 
     Raises:
         SystemExit: `--help` or arguments that cannot be used.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status(lambda: _run(options))
 
 
 def inspect_files(

@@ -27,6 +27,7 @@ from lartpc_sparse.heads.semantic_losses import (
     DiceConfig,
     FocalConfig,
     LovaszSoftmaxConfig,
+    ScoredVoxels,
     SemanticLossConfig,
 )
 from lartpc_sparse.heads.voxel_weights import (
@@ -136,9 +137,8 @@ class SemanticHead(Head):
         classes = self.config.classes
         truth = regroup_tensor(batch.label("semantic"), batch.classes, self.config.groups)
         weight = self.config.weighting.in_batch(batch.label("semantic_weight") * (truth >= 0), truth, classes)
-        return {
-            loss.kind: loss.weight * loss.term(output["logits"], truth, weight, classes) for loss in self.config.losses
-        }
+        voxels = ScoredVoxels(output["logits"], truth, weight, classes)
+        return {loss.kind: loss.weight * loss.term(voxels) for loss in self.config.losses}
 
     def monitor(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """`accuracy` over the labelled voxels of the batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -19,8 +20,26 @@ __all__ = [
     "DiceConfig",
     "FocalConfig",
     "LovaszSoftmaxConfig",
+    "ScoredVoxels",
     "SemanticLossConfig",
 ]
+
+
+@dataclass(frozen=True)
+class ScoredVoxels:
+    """What a loss compares, for N voxels and K classes.
+
+    Attributes:
+        logits: of the classes.
+        truth: class, -1 not labelled.
+        weight: of the voxel in the loss; 0 where not labelled.
+        classes: their names.
+    """
+
+    logits: Float[Tensor, "N K"]
+    truth: Int64[Tensor, " N"]
+    weight: Float[Tensor, " N"]
+    classes: tuple[str, ...]
 
 
 class SemanticLossConfig(PartConfig, ABC):
@@ -33,14 +52,8 @@ class SemanticLossConfig(PartConfig, ABC):
         del classes
 
     @abstractmethod
-    def term(
-        self,
-        logits: Float[Tensor, "N K"],
-        truth: Int64[Tensor, " N"],
-        voxel_weight: Float[Tensor, " N"],
-        classes: tuple[str, ...],
-    ) -> Float[Tensor, ""]:
-        """The term without its factor; truth -1 is not labelled."""
+    def term(self, voxels: ScoredVoxels) -> Float[Tensor, ""]:
+        """The term without its factor."""
 
 
 class CrossEntropyConfig(SemanticLossConfig):
@@ -49,16 +62,9 @@ class CrossEntropyConfig(SemanticLossConfig):
     kind: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over the classes")
 
-    def term(
-        self,
-        logits: Float[Tensor, "N K"],
-        truth: Int64[Tensor, " N"],
-        voxel_weight: Float[Tensor, " N"],
-        classes: tuple[str, ...],
-    ) -> Float[Tensor, ""]:
+    def term(self, voxels: ScoredVoxels) -> Float[Tensor, ""]:
         """See `SemanticLossConfig.term`."""
-        del classes
-        return cross_entropy(logits, truth, voxel_weight, self.label_smoothing)
+        return cross_entropy(voxels.logits, voxels.truth, voxels.weight, self.label_smoothing)
 
 
 class FocalConfig(SemanticLossConfig):
@@ -88,15 +94,10 @@ class FocalConfig(SemanticLossConfig):
         default = 1.0 if isinstance(self.alpha, dict) else self.alpha
         return torch.tensor([given.get(name, default) for name in classes])
 
-    def term(
-        self,
-        logits: Float[Tensor, "N K"],
-        truth: Int64[Tensor, " N"],
-        voxel_weight: Float[Tensor, " N"],
-        classes: tuple[str, ...],
-    ) -> Float[Tensor, ""]:
+    def term(self, voxels: ScoredVoxels) -> Float[Tensor, ""]:
         """See `SemanticLossConfig.term`."""
-        return focal(logits, truth, voxel_weight, alpha=self._factors(classes), gamma=self.gamma)
+        alpha = self._factors(voxels.classes)
+        return focal(voxels.logits, voxels.truth, voxels.weight, alpha=alpha, gamma=self.gamma)
 
 
 class LovaszSoftmaxConfig(SemanticLossConfig):
@@ -104,16 +105,9 @@ class LovaszSoftmaxConfig(SemanticLossConfig):
 
     kind: Literal["lovasz_softmax"] = "lovasz_softmax"
 
-    def term(
-        self,
-        logits: Float[Tensor, "N K"],
-        truth: Int64[Tensor, " N"],
-        voxel_weight: Float[Tensor, " N"],
-        classes: tuple[str, ...],
-    ) -> Float[Tensor, ""]:
+    def term(self, voxels: ScoredVoxels) -> Float[Tensor, ""]:
         """See `SemanticLossConfig.term`."""
-        del voxel_weight, classes
-        return lovasz_softmax(logits, truth)
+        return lovasz_softmax(voxels.logits, voxels.truth)
 
 
 class DiceConfig(SemanticLossConfig):
@@ -121,13 +115,6 @@ class DiceConfig(SemanticLossConfig):
 
     kind: Literal["dice"] = "dice"
 
-    def term(
-        self,
-        logits: Float[Tensor, "N K"],
-        truth: Int64[Tensor, " N"],
-        voxel_weight: Float[Tensor, " N"],
-        classes: tuple[str, ...],
-    ) -> Float[Tensor, ""]:
+    def term(self, voxels: ScoredVoxels) -> Float[Tensor, ""]:
         """See `SemanticLossConfig.term`."""
-        del classes
-        return dice(logits, truth, voxel_weight)
+        return dice(voxels.logits, voxels.truth, voxels.weight)

@@ -26,6 +26,7 @@ __all__ = [
     "NoWeightingConfig",
     "PublicCodeConfig",
     "SemanticWeights",
+    "TrueVoxels",
     "WeightingConfig",
     "cluster_weights",
     "near_other_class",
@@ -73,6 +74,21 @@ def near_other_class(
     return near
 
 
+@dataclass(frozen=True)
+class TrueVoxels:
+    """What the weights of N voxels follow from.
+
+    Attributes:
+        coords: voxel index.
+        semantic: class, -1 not labelled.
+        instance: particle, -1 none.
+    """
+
+    coords: Int32[np.ndarray, "N D"]
+    semantic: Int64[np.ndarray, " N"]
+    instance: Int64[np.ndarray, " N"]
+
+
 class WeightingConfig(PartConfig, ABC):
     """Base of the weightings. The losses take weighted means, so the scale of the weights does not matter."""
 
@@ -88,12 +104,7 @@ class WeightingConfig(PartConfig, ABC):
         return weights
 
     @abstractmethod
-    def weights(
-        self,
-        coords: Int32[np.ndarray, "N D"],
-        semantic: Int64[np.ndarray, " N"],
-        instance: Int64[np.ndarray, " N"],
-    ) -> Float32[np.ndarray, " N"]:
+    def weights(self, truth: TrueVoxels) -> Float32[np.ndarray, " N"]:
         """Weight of each voxel; unlabelled voxels (semantic -1) get 0."""
 
 
@@ -112,16 +123,11 @@ class ClusterVertexConfig(WeightingConfig):
             raise ValueError(f"cluster_min {self.cluster_min} is above cluster_max {self.cluster_max}")
         return self
 
-    def weights(
-        self,
-        coords: Int32[np.ndarray, "N D"],
-        semantic: Int64[np.ndarray, " N"],
-        instance: Int64[np.ndarray, " N"],
-    ) -> Float32[np.ndarray, " N"]:
+    def weights(self, truth: TrueVoxels) -> Float32[np.ndarray, " N"]:
         """See `WeightingConfig.weights`."""
-        weights = cluster_weights(semantic, instance, self.cluster_min, self.cluster_max)
-        weights += self.vertex * near_other_class(coords, semantic, self.vertex_distance)
-        return np.where(semantic >= 0, weights, 0).astype(np.float32)
+        weights = cluster_weights(truth.semantic, truth.instance, self.cluster_min, self.cluster_max)
+        weights += self.vertex * near_other_class(truth.coords, truth.semantic, self.vertex_distance)
+        return np.where(truth.semantic >= 0, weights, 0).astype(np.float32)
 
 
 class PublicCodeConfig(WeightingConfig):
@@ -132,16 +138,11 @@ class PublicCodeConfig(WeightingConfig):
     far: float = Field(0.5, ge=0, description="weight of the others")
     distance: float = Field(3.0, gt=0, description="largest difference along each axis, voxels")
 
-    def weights(
-        self,
-        coords: Int32[np.ndarray, "N D"],
-        semantic: Int64[np.ndarray, " N"],
-        instance: Int64[np.ndarray, " N"],
-    ) -> Float32[np.ndarray, " N"]:
+    def weights(self, truth: TrueVoxels) -> Float32[np.ndarray, " N"]:
         """See `WeightingConfig.weights`."""
-        del instance
-        weights = np.where(near_other_class(coords, semantic, self.distance, box=True), self.near, self.far)
-        return np.where(semantic >= 0, weights, 0).astype(np.float32)
+        near = near_other_class(truth.coords, truth.semantic, self.distance, box=True)
+        weights = np.where(near, self.near, self.far)
+        return np.where(truth.semantic >= 0, weights, 0).astype(np.float32)
 
 
 class InverseFrequencyConfig(WeightingConfig):
@@ -162,15 +163,9 @@ class InverseFrequencyConfig(WeightingConfig):
         if self.frequencies is not None and min(self.frequencies.values()) <= 0:
             raise ValueError(f"frequencies must be above 0, got {self.frequencies}")
 
-    def weights(
-        self,
-        coords: Int32[np.ndarray, "N D"],
-        semantic: Int64[np.ndarray, " N"],
-        instance: Int64[np.ndarray, " N"],
-    ) -> Float32[np.ndarray, " N"]:
+    def weights(self, truth: TrueVoxels) -> Float32[np.ndarray, " N"]:
         """1 for every labelled voxel; the batch decides the rest."""
-        del coords, instance
-        return (semantic >= 0).astype(np.float32)
+        return (truth.semantic >= 0).astype(np.float32)
 
     def in_batch(
         self, weights: Float[Tensor, " N"], truth: Int64[Tensor, " N"], classes: tuple[str, ...]
@@ -189,14 +184,9 @@ class NoWeightingConfig(WeightingConfig):
 
     kind: Literal["none"] = "none"
 
-    def weights(
-        self,
-        coords: Int32[np.ndarray, "N D"],
-        semantic: Int64[np.ndarray, " N"],
-        instance: Int64[np.ndarray, " N"],
-    ) -> Float32[np.ndarray, " N"]:
+    def weights(self, truth: TrueVoxels) -> Float32[np.ndarray, " N"]:
         """See `WeightingConfig.weights`."""
-        return (semantic >= 0).astype(np.float32)
+        return (truth.semantic >= 0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -213,4 +203,4 @@ class SemanticWeights:
             return event
         semantic = regroup(event.labels["semantic"], event.classes, self.groups)
         instance = event.labels.get("instance", np.full(len(event), -1, dtype=np.int64))
-        return event.with_labels(semantic_weight=self.weighting.weights(event.coords, semantic, instance))
+        return event.with_labels(semantic_weight=self.weighting.weights(TrueVoxels(event.coords, semantic, instance)))

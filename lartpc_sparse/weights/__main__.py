@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.weights.card import card_text, headline, size_text
 from lartpc_sparse.weights.catalogue import card_of, find_weights, packaged_names
 from lartpc_sparse.weights.description import describe
@@ -28,7 +28,7 @@ in a chain:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status: 0 done, 2 something to put right.
+    """Runs the command line; returns its exit status: 0 done, 2 something to put right, 130 interrupted.
 
     Raises:
         SystemExit: `--help` or arguments that cannot be used.
@@ -37,17 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.export is not None and (options.name is None or options.output is None):
         parser.error("--export needs --name and --output")
-    try:
-        if options.export is not None:
-            _export(options)
-        elif options.weights is not None:
-            _show(options.weights)
-        else:
-            _list()
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    return exit_status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.export is not None:
+        _export(options)
+    elif options.weights is not None:
+        _show(options.weights)
+    else:
+        _list()
 
 
 def _parser() -> argparse.ArgumentParser:

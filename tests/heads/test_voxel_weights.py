@@ -17,6 +17,7 @@ from lartpc_sparse.heads.voxel_weights import (
     NoWeightingConfig,
     PublicCodeConfig,
     SemanticWeights,
+    TrueVoxels,
     WeightingConfig,
     cluster_weights,
     near_other_class,
@@ -53,7 +54,7 @@ def published_weights(rows: Rows, distance: float) -> list[float]:
 @given(crowd=crowds(), distance=st.sampled_from([1.0, 1.5, 3.0, 4.0]))
 def test_published_weights_equal_all_pairs(crowd: tuple[int, Rows], distance: float) -> None:
     dim, rows = crowd
-    found = ClusterVertexConfig(vertex_distance=distance).weights(*columns(dim, rows))
+    found = ClusterVertexConfig(vertex_distance=distance).weights(TrueVoxels(*columns(dim, rows)))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, published_weights(rows, distance), rtol=1e-6)
 
@@ -88,7 +89,7 @@ def test_public_code_looks_in_a_box(crowd: tuple[int, Rows]) -> None:
     coords, semantic, instance = columns(*crowd)
     near = near_by_all_pairs(coords, semantic, 3.0, box=True)
     expected = [0.0 if own < 0 else 2.0 if close else 0.5 for own, close in zip(semantic, near, strict=True)]
-    assert PublicCodeConfig().weights(coords, semantic, instance).tolist() == expected
+    assert PublicCodeConfig().weights(TrueVoxels(coords, semantic, instance)).tolist() == expected
 
 
 @given(crowd=crowds(), power=st.sampled_from([0.5, 1.0]), given=st.booleans())
@@ -96,7 +97,7 @@ def test_inverse_frequency_gives_every_class_its_share(crowd: tuple[int, Rows], 
     classes = ("a", "b", "c")
     config = InverseFrequencyConfig(power=power, frequencies={"a": 0.5, "b": 0.3, "c": 0.2} if given else None)
     coords, semantic, instance = columns(*crowd)
-    one = torch.from_numpy(config.weights(coords, semantic, instance))
+    one = torch.from_numpy(config.weights(TrueVoxels(coords, semantic, instance)))
     assert one.tolist() == [float(own >= 0) for own in semantic]
     found = config.in_batch(one, torch.from_numpy(semantic), classes)
     number = np.bincount(semantic[semantic >= 0], minlength=3)
@@ -108,7 +109,7 @@ def test_inverse_frequency_gives_every_class_its_share(crowd: tuple[int, Rows], 
 @given(crowd=crowds())
 def test_without_weighting_every_labelled_voxel_counts_one(crowd: tuple[int, Rows]) -> None:
     dim, rows = crowd
-    found = NoWeightingConfig().weights(*columns(dim, rows))
+    found = NoWeightingConfig().weights(TrueVoxels(*columns(dim, rows)))
     assert found.tolist() == [float(own >= 0) for _, own, _ in rows]
 
 
@@ -150,7 +151,7 @@ def test_transform_adds_a_column_of_the_head_classes(weighting: WeightingConfig)
     transform = SemanticWeights(weighting, {"tracks": ("HIP", "MIP"), "shower": ("shower",)})
     found = transform(event, np.random.default_rng(0)).labels["semantic_weight"]
     grouped = np.array([0, 0, 1, -1, -1, -1, -1])[event.labels["semantic"]]
-    np.testing.assert_array_equal(found, weighting.weights(event.coords, grouped, event.labels["instance"]))
+    np.testing.assert_array_equal(found, weighting.weights(TrueVoxels(event.coords, grouped, event.labels["instance"])))
     assert ((found > 0) == (grouped >= 0)).all()
     assert "semantic_weight" not in event.labels
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64, Num
+from jaxtyping import Num
 from pydantic import Field, field_validator
 
 from lartpc_sparse.data.classes import PILARNET, split_names, split_track_class
@@ -18,8 +18,8 @@ from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers.base import check_energy, check_semantic, whole_coords
 from lartpc_sparse.data.readers.columns_file import ColumnsFile, ColumnsLayout, TableLayout
 from lartpc_sparse.data.readers.count_cache import FileCount
-from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
-from lartpc_sparse.data.readers.files import EventIndex, FileReaderConfig, IndexedEvents, OpenFiles, resolve_files
+from lartpc_sparse.data.readers.counted_events import CountedEvents
+from lartpc_sparse.data.readers.files import FileReaderConfig, OpenFiles, resolve_files
 from lartpc_sparse.schema import BadEventError, Config, UserError
 
 __all__ = ["ColumnsConfig", "ColumnsReader", "ParticleColumnsConfig"]
@@ -101,7 +101,7 @@ class ColumnsConfig(FileReaderConfig):
         return ColumnsReader(resolve_files(self.files), self)
 
 
-class ColumnsReader(IndexedEvents):
+class ColumnsReader(CountedEvents):
     """Events of files with flat columns.
 
     Args:
@@ -114,42 +114,9 @@ class ColumnsReader(IndexedEvents):
     """
 
     def __init__(self, files: tuple[str, ...], config: ColumnsConfig) -> None:
-        self._about: dict[str, object] | None = None
-        self._first = files[0]
-        wanted = config.model_dump(mode="json", exclude={"files", "select", "limit"})
-        with FileCounter(files, partial(_visit, config=config), f"columns 1 {json.dumps(wanted)}") as counter:
-            self._index = EventIndex.build(
-                files, lambda path: self._checked(path, counter.count(path)), config.select, config.limit
-            )
-        about = json.loads(counter.count(self._first).facts)
-        self._names, self._stored_classes = about["labels"], config.classes
-        self._image_size, self._classes = tuple(about["image_size"]), tuple(about["classes"])
-        self.voxel_size_mm: float | None = about["voxel_size_mm"]
-        counts = {path: counter.count(path).num_voxels for path in self._index.files}
-        spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
-        self._num_voxels = joined_voxels(spans)
+        super().__init__(files, config, partial(_visit, config=config), "columns 1")
+        self._stored_classes = config.classes
         self._files = OpenFiles(partial(ColumnsFile, layout=config.layout()))
-
-    def _checked(self, path: str, count: FileCount) -> int:
-        facts = json.loads(count.facts)
-        self._about = self._about or facts
-        if facts != self._about:
-            raise UserError(f"{path} has {facts}, but {self._first} has {self._about}; read them separately")
-        return count.num_events
-
-    @property
-    def image_size(self) -> tuple[int, ...]:
-        """Voxels along each axis."""
-        return self._image_size
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the semantic labels, with HIP and MIP in place of `track` where it is split."""
-        return self._classes
-
-    def num_voxels(self) -> Int64[np.ndarray, " E"]:
-        """Voxels of every event, from the offsets of the files."""
-        return self._num_voxels
 
     def read(self, index: int) -> Event:
         """One event; voxels of the class `low_energy` belong to no instance (-1).
@@ -161,10 +128,10 @@ class ColumnsReader(IndexedEvents):
         """
         key = self._index.key(index)
         file = self._files.get(key.file)
-        if sorted(file.labels) != self._names:
+        if sorted(file.labels) != self.facts["labels"]:
             raise UserError(f"{key.file} has changed since the reader was made")
         stored = file.voxels(key)
-        coords = whole_coords(key, stored.pop("coords"), self._image_size)
+        coords = whole_coords(key, stored.pop("coords"), self.image_size)
         energy = stored.pop("energy").astype(np.float32)
         check_energy(key, energy)
         particles = file.particles(key)
@@ -172,10 +139,10 @@ class ColumnsReader(IndexedEvents):
             key=key,
             coords=coords.astype(np.int32, copy=False),
             energy=energy,
-            image_size=self._image_size,
-            classes=self._classes,
+            image_size=self.image_size,
+            classes=self.classes,
             labels=self._labels(key, {name: _column(key, name, values) for name, values in stored.items()}),
-            particles=self._split(key, particles) if self._classes and particles.keys() >= _CODES else particles,
+            particles=self._split(key, particles) if self.classes and particles.keys() >= _CODES else particles,
         )
 
     def _labels(self, key: EventKey, labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -196,7 +163,7 @@ class ColumnsReader(IndexedEvents):
         if (whole != semantic).any():
             raise BadEventError(f"{key}: semantic is no column of whole numbers; name another data set in `labels`")
         check_semantic(key, whole, self._stored_classes)
-        if self._classes != self._stored_classes:
+        if self.classes != self._stored_classes:
             whole = split_track_class(whole, self._stored_classes, columns["pid"])
         return {**columns, "semantic": whole}
 

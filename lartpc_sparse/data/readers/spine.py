@@ -12,17 +12,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64
 from pydantic import Field
 
 from lartpc_sparse.data.classes import PILARNET, SIX
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers.count_cache import FileCount
-from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
+from lartpc_sparse.data.readers.counted_events import CountedEvents
 from lartpc_sparse.data.readers.files import (
-    EventIndex,
     FileReaderConfig,
-    IndexedEvents,
     OpenFiles,
     damage_named,
     resolve_files,
@@ -77,8 +74,8 @@ class SpineConfig(FileReaderConfig):
         return SpineReader(resolve_files(self.files), self)
 
 
-class SpineReader(IndexedEvents):
-    """Events of SPINE files.
+class SpineReader(CountedEvents):
+    """Events of SPINE files: six classes where voxels have a pid, else PILArNet's five.
 
     Args:
         files: paths, in order.
@@ -90,44 +87,9 @@ class SpineReader(IndexedEvents):
     """
 
     def __init__(self, files: tuple[str, ...], config: SpineConfig) -> None:
-        self._config = config.model_copy(update={"files": files})
-        self._about: dict[str, object] | None = None
-        self._first = files[0]
-        wanted = config.model_dump(mode="json", exclude={"files", "select", "limit"})
-        with FileCounter(files, partial(_visit, config=config), f"spine 1 {json.dumps(wanted)}") as counter:
-            self._index = EventIndex.build(
-                files, lambda path: self._checked(path, counter.count(path)), config.select, config.limit
-            )
-        about = json.loads(counter.count(self._first).facts)
-        self._image_size = tuple(about["image_size"])
-        self._classes = tuple(about["classes"])
-        self.voxel_size_mm: float | None = about["voxel_size_mm"]
-        counts = {path: counter.count(path).num_voxels for path in self._index.files}
-        spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
-        self._num_voxels = joined_voxels(spans)
+        visit = partial(_visit, config=config)
+        super().__init__(files, config, visit, "spine 1", may_differ=("voxel_size_mm",))
         self._files: OpenFiles[_OpenSpine] = OpenFiles(partial(_OpenSpine, config=config))
-
-    def _checked(self, path: str, count: FileCount) -> int:
-        facts = json.loads(count.facts)
-        facts.pop("voxel_size_mm")
-        self._about = self._about or facts
-        if facts != self._about:
-            raise UserError(f"{path} has {facts}, but {self._first} has {self._about}; read them separately")
-        return count.num_events
-
-    @property
-    def image_size(self) -> tuple[int, ...]:
-        """Voxels along each axis."""
-        return self._image_size
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The six classes where voxels have a pid, else PILArNet's five; empty without semantic labels."""
-        return self._classes
-
-    def num_voxels(self) -> Int64[np.ndarray, " E"]:
-        """Voxels of every event, from the offsets of the files."""
-        return self._num_voxels
 
     def read(self, index: int) -> Event:
         """One event.
@@ -138,7 +100,7 @@ class SpineReader(IndexedEvents):
         """
         key = self._index.key(index)
         sources = self._files.get(key.file).sources
-        return decode_spine(sources, key, self._image_size, self._classes)
+        return decode_spine(sources, key, self.image_size, self.classes)
 
 
 class _OpenSpine:

@@ -13,7 +13,8 @@ from pydantic import Field
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers.base import check_energy, check_semantic, whole_coords
 from lartpc_sparse.data.readers.count_cache import FileCount
-from lartpc_sparse.data.readers.file_counter import FileCounter, joined_voxels
+from lartpc_sparse.data.readers.counted_events import counted_voxels
+from lartpc_sparse.data.readers.file_counter import FileCounter
 from lartpc_sparse.data.readers.files import (
     EventIndex,
     FileReaderConfig,
@@ -80,9 +81,7 @@ class VoxelsReader(IndexedEvents):
         self._first = files[0]
         with FileCounter(files, _visit, "voxels 1") as counter:
             self._index = EventIndex.build(files, lambda path: self._checked(path, counter.count(path)), select, limit)
-        counts = {path: counter.count(path).num_voxels for path in self._index.files}
-        spans = [counts[path][first:last] for path, first, last in self._index.spans()]  # type: ignore[index]
-        self._num_voxels = joined_voxels(spans)
+            self._num_voxels = counted_voxels(self._index, counter)
         self._files = OpenFiles(VoxelFile)
 
     def _checked(self, path: str, count: FileCount) -> int:
