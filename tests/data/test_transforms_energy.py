@@ -155,6 +155,16 @@ def test_scale_energy_by_a_given_factor() -> None:
     np.testing.assert_allclose(scaled.energy, 1.25 * event.energy, rtol=1e-6)
 
 
+def test_scale_energy_draws_the_factor_evenly_in_the_logarithm() -> None:
+    event = random_event(1, 20)
+    transform = ScaleEnergyConfig(sigma=0, factor=(0.8, 1.25)).build()
+    logs = np.log([transform(event, rng(seed)).energy[0] / event.energy[0] for seed in range(400)])
+    assert logs.min() > np.log(0.8) - 1e-6
+    assert logs.max() < np.log(1.25) + 1e-6
+    counts, _ = np.histogram(logs, bins=4, range=(np.log(0.8), np.log(1.25)))
+    assert counts.min() > 60  # 100 expected in each quarter
+
+
 def test_scale_energy_scales_only_features_that_are_the_energy() -> None:
     event = random_event(1, 5)
     event = event.replace(feats=np.concatenate([np.ones((5, 1), np.float32), event.feats], axis=1))
@@ -204,6 +214,7 @@ def test_configs_refuse_impossible_numbers() -> None:
         (ScaleEnergyConfig, {"sigma": 0}),
         (ScaleEnergyConfig, {"sigma": -0.1}),
         (ScaleEnergyConfig, {"factor": 0}),
+        (ScaleEnergyConfig, {"factor": [1.25, 0.8]}),
         (EnergyThresholdConfig, {"min_mev": [0.2, 0.1]}),
         (EnergyThresholdConfig, {"min_mev": [0, 0.1]}),
         (EnergyThresholdConfig, {"min_mev": [0.1, 0.3], "max_mev": 0.2}),

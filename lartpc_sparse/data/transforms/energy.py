@@ -150,10 +150,16 @@ class ScaleEnergyConfig(TransformConfig):
     sigma: NotNegative = Field(
         default=0.1, description="standard deviation of the factor's natural logarithm; 0: not random"
     )
-    factor: Positive = Field(default=1.0, description="middle of the factor: another calibration, or a unit")
+    factor: Positive | tuple[Positive, Positive] = Field(
+        default=1.0,
+        description="middle of the factor: another calibration, or a unit; or [least, most], one drawn for each event "
+        "(even in the logarithm), so that a network learns to do without a certain calibration",
+    )
 
     @model_validator(mode="after")
     def _does_something(self) -> ScaleEnergyConfig:
+        if isinstance(self.factor, tuple) and self.factor[0] > self.factor[1]:
+            raise ValueError(f"factor {list(self.factor)}: the first must not be above the last")
         if self.sigma == 0 and self.factor == 1:
             raise ValueError("sigma 0 and factor 1 leave every energy as it is; give one of them")
         return self
@@ -169,11 +175,11 @@ class ScaleEnergy:
 
     Attributes:
         sigma: spread of the factor's natural logarithm.
-        factor: its middle.
+        factor: its middle; or two, between which each event's is drawn, even in the logarithm.
     """
 
     sigma: float = 0.1
-    factor: float = 1.0
+    factor: float | tuple[float, float] = 1.0
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The scaled event.
@@ -183,7 +189,10 @@ class ScaleEnergy:
                 event is masked.
         """
         scaled = energy_features(event, "scale_energy")
-        factor = np.float32(self.factor * np.exp(self.sigma * rng.standard_normal()))
+        middle = self.factor
+        if isinstance(middle, tuple):
+            middle = float(np.exp(rng.uniform(*np.log(middle))))
+        factor = np.float32(middle * np.exp(self.sigma * rng.standard_normal()))
         feats = event.feats.copy()
         feats[:, scaled] *= factor
         return event.replace(energy=event.energy * factor, feats=feats)
