@@ -21,12 +21,12 @@ Precision = Annotated[Literal["32", "bf16", "16"], BeforeValidator(_text)]
 
 
 class OptimizerConfig(Config):
-    """Optimiser of torch.optim."""
+    """Optimiser: of torch.optim, or `muon` (lartpc_sparse/train/muon.py)."""
 
-    kind: Literal["adam", "adamw", "sgd"] = "adamw"
+    kind: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
     lr: float = Field(1e-3, gt=0, description="highest learning rate")
     weight_decay: float = Field(0.0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, and beta_1 of adam and adamw")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon, and beta_1 of adam and adamw")
 
 
 class ScheduleConfig(Config):

@@ -16,6 +16,7 @@ from lartpc_sparse.network import Network
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
+from lartpc_sparse.train.muon import Muon
 from lartpc_sparse.train.schedule import rate_factor
 from lartpc_sparse.weights import CHECKPOINT_KEY
 
@@ -156,5 +157,7 @@ def _optimizer(config: OptimizerConfig, network: Network) -> torch.optim.Optimiz
         return torch.optim.SGD(
             parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
         )
+    if config.kind == "muon":
+        return Muon(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
     return kind(parameters, lr=config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)
