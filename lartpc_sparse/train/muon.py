@@ -10,7 +10,7 @@ other, far taller than wide, so that the iteration here runs on the small Gram m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,15 +69,9 @@ class Muon(torch.optim.Optimizer):
             {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta_2": 0.999, "eps": 1e-8},
         )
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step with the gradients at hand."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step with the gradients at hand, or those that `closure` makes; what it returns (the loss), or None."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
