@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import damaged
+from damage import Damage, damages
+from hypothesis import given, settings
 from larcv_files import empty_event, image2d_tree, made_event, write_larcv3, write_root, write_trees
 from test_larcv_file import rich_event, write
 
@@ -47,13 +48,20 @@ def outcomes(build: Callable[[], Any], good: list[Event], where: str) -> Counter
 
 
 def fuzz(path: Path, config: Any, num_copies: int) -> Counter[str]:
+    """Outcomes over damaged copies that hypothesis draws; an error without a place fails, with the smallest damage."""
     reader = config.build()
     good = [reader.read(index) for index in range(len(reader))]
     original, total = path.read_bytes(), Counter[str]()
-    for seed in range(num_copies):
-        path.write_bytes(damaged(original, seed))
-        total += outcomes(config.build, good, str(path))
-    assert not total["nameless"]
+
+    @settings(max_examples=num_copies)
+    @given(damage=damages())
+    def an_error_names_the_place(damage: Damage) -> None:
+        path.write_bytes(damage.of(original))
+        found = outcomes(config.build, good, str(path))
+        assert not found["nameless"]
+        total.update(found)
+
+    an_error_names_the_place()
     path.write_bytes(original)  # reading damage has spoiled nothing for later files
     assert outcomes(config.build, good, str(path)) == Counter(same=len(good))
     return total
@@ -64,8 +72,8 @@ def test_damaged_root_files(tmp_path: Path) -> None:
     few = ["particle_pcluster_tree", "sparse3d_pcluster_semantics_tree"]  # opening a tree takes uproot long
     path = write_root(tmp_path / "a.root", made, events_per_basket=1, leave_out=few)
     total = fuzz(path, LarcvRootConfig(files=(str(path),)), 25)
-    assert total["refused"] + total["bad"] > 5
-    assert total["same"] > 5
+    assert total["refused"] + total["bad"] > 3
+    assert total["same"] > 3
     # Baskets that ROOT's packing would not make smaller are stored as they are, without a checksum.
     assert total["other"] <= 0.05 * total.total()
 
@@ -83,7 +91,7 @@ def test_damaged_images(tmp_path: Path) -> None:
     images = [[np.round(rng.uniform(0, 3, (9, 8))) for _ in range(2)] for _ in range(3)]
     path = write_trees(tmp_path / "a.root", {"image2d_data_tree": image2d_tree(images)}, events_per_basket=1)
     total = fuzz(path, LarcvRootConfig(files=(str(path),), image="image2d"), 40)
-    assert total["bad"] + total["refused"] > 10
+    assert total["bad"] + total["refused"] > 5
     assert total["other"] <= 0.02 * total.total()
 
 
@@ -92,16 +100,16 @@ def test_damaged_larcv3_files(tmp_path: Path) -> None:
     made = [made_event(1), empty_event(2), made_event(3), made_event(4)]
     path = write_larcv3(tmp_path / "a.h5", made)
     total = fuzz(path, LarcvHdf5Config(files=(str(path),)), 60)
-    assert total["refused"] + total["bad"] > 20
-    assert total["same"] > 10
+    assert total["refused"] + total["bad"] > 8
+    assert total["same"] > 8
     assert total["other"] <= 0.05 * total.total()
 
 
 def test_damaged_files_of_our_own(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", [rich_event(seed, 30) for seed in range(3)])
     total = fuzz(path, LarcvHdf5Config(files=(str(path),)), 50)
-    assert total["refused"] + total["bad"] > 20
-    assert total["same"] > 20
+    assert total["refused"] + total["bad"] > 8
+    assert total["same"] > 8
     assert not total["other"]
     assert not total["shorter"]
 
