@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from lartpc_sparse.data.event import EventKey
-from lartpc_sparse.data.prediction import Prediction, scatter_to_input
+from lartpc_sparse.data.prediction import OK, Prediction, scatter_to_input
 from lartpc_sparse.data.prediction_writer import FORMAT, FORMAT_VERSION, PredictionWriter
 from lartpc_sparse.schema import UserError
 
@@ -77,6 +77,11 @@ class PredictionFile:
     def config_yaml(self) -> str:
         """The resolved configuration of the job that wrote the file."""
         return str(self.attributes["config"])
+
+    @property
+    def skipped(self) -> int:
+        """Number of events that were skipped."""
+        return sum(1 for status in self._file["events/status"][()] if status.decode("utf-8") != OK)
 
     def read(self, index: int) -> Prediction:
         """The results of one event.

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 
 from lartpc_sparse.data.growing_column import GrowingColumn
 from lartpc_sparse.data.prediction import OK, Prediction
+from lartpc_sparse.jobs import replace_durably
 from lartpc_sparse.provenance import provenance
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "PredictionWriter"]
@@ -102,7 +103,7 @@ class PredictionWriter:
                 self._finish()
             self._file.close()
             if kind is None:
-                self._partial.replace(self._path)
+                replace_durably(self._partial, self._path)
         finally:
             self._file.close()
             self._file = None
