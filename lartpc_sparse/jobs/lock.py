@@ -128,13 +128,11 @@ def _left_over(
     if not owner:
         return "it is damaged"
     if owner.get("host") == own["host"]:
-        if _began(int(owner.get("pid", 0))) == owner.get("began"):
-            return None
-        return f"process {owner.get('pid')} is gone"
+        alive = _began(int(owner.get("pid", 0))) == owner.get("began")
+        return None if alive else f"process {owner.get('pid')} is gone"
     if own["job"] and (owner.get("job"), owner.get("task")) == (own["job"], own["task"]):
-        if owner.get("restarts") != own["restarts"]:
-            return f"SLURM job {own['job']} was requeued"
-        return None
+        requeued = owner.get("restarts") != own["restarts"]
+        return f"SLURM job {own['job']} was requeued" if requeued else None
     before = beat_of(heartbeat)
     logger.warning("%s holds the lock %s; watching its heartbeat for %.0f s", owner.get("host"), heartbeat, watch_s)
     sleep(watch_s)

@@ -112,17 +112,19 @@ def find_ranks(environment: MutableMapping[str, str] = os.environ) -> Ranks:
     Raises:
         UserError: variables that contradict each other.
     """
-    if "TORCHELASTIC_RUN_ID" in environment or {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= set(environment):
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        ranks = Ranks(*(int(environment[name]) for name in names), launcher="torchrun")
-    elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "TORCHELASTIC_RUN_ID" not in environment:
         ranks = _of_slurm(environment)
+    elif {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= set(environment):
+        rank, size, local_rank, local_size = (
+            int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        )
+        ranks = Ranks(rank, size, local_rank, local_size, "torchrun")
     else:
         return Ranks()
     if ranks.size % ranks.local_size or not 0 <= ranks.rank < ranks.size:
         raise UserError(
-            f"the launcher {ranks.launcher} announces rank {ranks.rank} of {ranks.size} with {ranks.local_size} on this "
-            "node; start the same number of processes on every node"
+            f"the launcher {ranks.launcher} announces rank {ranks.rank} of {ranks.size} with {ranks.local_size} on "
+            "this node; start the same number of processes on every node"
         )
     return ranks
 
@@ -132,8 +134,8 @@ def _of_slurm(environment: MutableMapping[str, str]) -> Ranks:
     each = {int(number) for number in re.findall(r"(\d+)(?:\(x\d+\))?", environment["SLURM_STEP_TASKS_PER_NODE"])}
     if len(each) > 1:
         raise UserError(
-            f"srun starts {environment['SLURM_STEP_TASKS_PER_NODE']} tasks on its nodes; use --ntasks-per-node, the same "
-            "number on every node"
+            f"srun starts {environment['SLURM_STEP_TASKS_PER_NODE']} tasks on its nodes; use --ntasks-per-node, the "
+            "same number on every node"
         )
     ranks = Ranks(
         int(environment["SLURM_PROCID"]), size, int(environment["SLURM_LOCALID"]), each.pop(), launcher="srun"
@@ -142,12 +144,13 @@ def _of_slurm(environment: MutableMapping[str, str]) -> Ranks:
     port = 20000 + (int(environment.get("SLURM_JOB_ID", "0")) * 7 + int(environment.get("SLURM_STEP_ID", "0"))) % 10000
     environment.setdefault("MASTER_ADDR", first_host(environment["SLURM_STEP_NODELIST"]))
     environment.setdefault("MASTER_PORT", str(port))
-    environment |= {
-        "RANK": str(ranks.rank),
-        "WORLD_SIZE": str(size),
-        "LOCAL_RANK": str(ranks.local_rank),
-        "LOCAL_WORLD_SIZE": str(ranks.local_size),
-    }
+    for name, value in (
+        ("RANK", ranks.rank),
+        ("WORLD_SIZE", size),
+        ("LOCAL_RANK", ranks.local_rank),
+        ("LOCAL_WORLD_SIZE", ranks.local_size),
+    ):
+        environment[name] = str(value)
     return ranks
 
 
@@ -163,7 +166,7 @@ def first_host(nodes: str) -> str:
 def joined(environment: MutableMapping[str, str] = os.environ) -> Iterator[Ranks]:
     """The ranks, connected for the length of the block; inside another such block, the same ones.
 
-    Tensors of a CPU travel through gloo, those of a GPU through NCCL; every rank takes the GPU of its place on its node.
+    Tensors of a CPU travel through gloo, those of a GPU through NCCL; a rank takes the GPU of its place on its node.
 
     Raises:
         UserError: fewer GPUs than ranks on a node.
@@ -176,8 +179,8 @@ def joined(environment: MutableMapping[str, str] = os.environ) -> Iterator[Ranks
     if torch.cuda.is_available():
         if torch.cuda.device_count() < ranks.local_size:
             raise UserError(
-                f"{ranks.local_size} ranks on this node, but each sees {torch.cuda.device_count()} GPUs; start one rank "
-                "a GPU, and let every rank see all GPUs of its node (srun: --gres=gpu:N, without --gpus-per-task)"
+                f"{ranks.local_size} ranks on this node, but each sees {torch.cuda.device_count()} GPUs; start one "
+                "rank a GPU, and let every rank see all GPUs of its node (srun: --gres=gpu:N, without --gpus-per-task)"
             )
         torch.cuda.set_device(ranks.local_rank)
         backend = "cpu:gloo,cuda:nccl"

@@ -20,11 +20,11 @@ class Statistics(NamedTuple):
     """Of the voxels of all ranks.
 
     Attributes:
-        count: number of voxels.
+        number: of voxels.
         mean, variance: of each channel, the variance biased; without gradient.
     """
 
-    count: int
+    number: int
     mean: Float[Tensor, " C"]
     variance: Float[Tensor, " C"]
 
@@ -60,14 +60,14 @@ def batch_norm_across_ranks(
     All ranks must call it, and go back through it, in the same order.
     """
     result: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
-        feats, weight, bias, statistics.mean, statistics.variance, statistics.count, eps
+        feats, weight, bias, statistics.mean, statistics.variance, statistics.number, eps
     )
     return result
 
 
 class _Normalise(torch.autograd.Function):
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  torch passes them by position
         ctx: Any,
         feats: Tensor,
         weight: Tensor,
@@ -84,7 +84,7 @@ class _Normalise(torch.autograd.Function):
         return (normalised * weight + bias).to(feats.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         normalised, weight, inverse = ctx.saved_tensors
         grad = grad.to(normalised.dtype)
         own = torch.stack([grad.sum(0), (grad * normalised).sum(0)])

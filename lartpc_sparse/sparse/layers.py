@@ -178,11 +178,11 @@ class BatchNorm(nn.BatchNorm1d):
 
     def _across_ranks(self, feats: Tensor) -> Tensor:
         statistics = join_statistics(feats)
-        if statistics.count < 2:
+        if statistics.number < 2:
             assert self.running_mean is not None
             assert self.running_var is not None
             return (feats - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight + self.bias
-        self.track(statistics.mean, statistics.variance, statistics.count)
+        self.track(statistics.mean, statistics.variance, statistics.number)
         return batch_norm_across_ranks(feats, self.weight, self.bias, self.eps, statistics)
 
     def track(self, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -101,7 +101,8 @@ class PredictionData:
 
         Args:
             counts: from `counts`.
-            first, stop: range of events; stop None: to the last one.
+            first: first event.
+            stop: the event behind the last one; None: all to the end.
         """
         order = np.arange(first, len(self.events) if stop is None else stop, dtype=np.int64)
         batches, _ = pack_events(order, counts, self.batch)

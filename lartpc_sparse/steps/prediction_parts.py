@@ -103,7 +103,7 @@ class PredictionParts:
             return False
         try:
             values = json.loads(said.read_text(encoding="utf-8"))
-            good = path.stat().st_size == values["bytes"] and _sha256(path) == values["sha256"]
+            good: bool = path.stat().st_size == values["bytes"] and _sha256(path) == values["sha256"]
         except (OSError, ValueError, KeyError, TypeError):
             good = False
         if not good:

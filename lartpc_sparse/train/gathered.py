@@ -82,6 +82,6 @@ class _GatherRows(torch.autograd.Function):
         return _gather(values.detach(), rows)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         first = sum(ctx.rows[: dist.get_rank()])
         return grad[first : first + ctx.rows[dist.get_rank()]] * dist.get_world_size(), None

@@ -69,6 +69,7 @@ class EpochLoaders(pl.LightningDataModule):
         self.start = start
 
     def train_dataloader(self) -> DataLoader[Event]:
+        """Batches of the epoch that are still to do."""
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
         done = self.start.batch if epoch == self.start.epoch else 0
@@ -76,6 +77,7 @@ class EpochLoaders(pl.LightningDataModule):
         return event_loader(self.data.train, self.sampler, num_workers=self.data.num_workers)
 
     def val_dataloader(self) -> DataLoader[Event] | list[Any]:
+        """Batches of the validation, if there is one."""
         if self.data.validation is None:
             return []
         assert self.trainer is not None

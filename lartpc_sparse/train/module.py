@@ -62,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         self.config_yaml = config_yaml
         self.folder = folder
         self.ranks = ranks
-        self._buffers: dict[str, Tensor] = {}  # before the step, where a bad batch is left out
+        self._statistics: dict[str, Tensor] = {}  # before the step, where a bad batch is left out
         self._good = 0  # batches since the last optimiser step whose loss was finite
         self._waiting_since = time.monotonic()
         self._step_began = self._waiting_since
@@ -103,7 +103,7 @@ class TrainingModule(pl.LightningModule):
         """
         del batch_idx
         if self.config.on_bad_loss == "skip":
-            self._buffers = {name: value.clone() for name, value in self.network.named_buffers()}
+            self._statistics = {name: value.clone() for name, value in self.network.named_buffers()}
         batch, loss, terms, outputs = self._terms(batch)
         bad = not bool(torch.isfinite(loss.detach()))
         if bad if self._gathers else self.ranks.any(bad):
@@ -136,7 +136,7 @@ class TrainingModule(pl.LightningModule):
             logger.warning("%s; the batch is left out and kept in %s", text, kept)
         with torch.no_grad():
             for name, value in self.network.named_buffers():
-                value.copy_(self._buffers[name])
+                value.copy_(self._statistics[name])
         return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
 
     def optimizer_step(

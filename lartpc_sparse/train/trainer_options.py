@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from lartpc_sparse.jobs import Ranks
@@ -86,6 +86,11 @@ def environment_for(ranks: Ranks) -> LightningEnvironment | TorchElasticEnvironm
 
 
 def precision_for(config: TrainConfig, device: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """Lightning's name of the precision.
+
+    Raises:
+        UserError: float16 on a CPU.
+    """
     if config.precision == "16" and device == "cpu":
         raise UserError("train.precision 16 needs a CUDA device; use bf16 or 32 on a CPU")
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision]  # type: ignore[return-value]

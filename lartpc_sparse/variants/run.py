@@ -51,8 +51,7 @@ def run_study(
     if not launched() and getattr(rank_zero_only, "rank", 0) != 0:  # started by Lightning for one of several GPUs
         _join(chosen, only)
         return
-    ranks = find_ranks()
-    console = Console(quiet=not ranks.first)
+    console = Console(quiet=not find_ranks().first)
     steps = tuple(only)
     if study.simulation is not None:
         if not only or "simulate" in only:
@@ -61,6 +60,20 @@ def run_study(
         steps = tuple(step for step in only if step != "simulate")
     if only and not steps:
         return
+    _run_all(study, chosen, chain=chain, steps=steps, force=force, keep_going=keep_going)
+
+
+def _run_all(
+    study: Study,
+    chosen: Sequence[Variant[ChainConfig]],
+    *,
+    chain: str,
+    steps: Sequence[str],
+    force: bool,
+    keep_going: bool,
+) -> None:
+    ranks = find_ranks()
+    console = Console(quiet=not ranks.first)
     failures: dict[str, Exception] = {}
     for number, variant in enumerate(chosen, start=1):
         _head(console, f"variant {number} of {len(chosen)}: {variant.name}")
