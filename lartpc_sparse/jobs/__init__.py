@@ -10,7 +10,7 @@ from lartpc_sparse.jobs.errors import (
     output_error,
 )
 from lartpc_sparse.jobs.event_log import EventLog, note
-from lartpc_sparse.jobs.files import replace_durably, sync_folder
+from lartpc_sparse.jobs.files import replace_durably, require_space, sync_folder
 from lartpc_sparse.jobs.heartbeat import Heartbeat
 from lartpc_sparse.jobs.job import running
 from lartpc_sparse.jobs.lock import locked
@@ -39,6 +39,7 @@ __all__ = [
     "output_error",
     "peak_memory_bytes",
     "replace_durably",
+    "require_space",
     "running",
     "stopping_at_once",
     "sync_folder",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_durably", "sync_folder"]
+__all__ = ["replace_durably", "require_space", "sync_folder"]
+
+_SPARE = 4 << 20
+"""Bytes of a disk that are left for what HDF5 writes when it closes a file."""
 
 
 def replace_durably(partial: Path, path: Path) -> None:
@@ -19,6 +23,23 @@ def replace_durably(partial: Path, path: Path) -> None:
         os.fsync(file.fileno())
     partial.replace(path)
     sync_folder(path.parent)
+
+
+def require_space(path: Path, size: int) -> None:
+    """Refuse to write when the disk would be full afterwards.
+
+    HDF5 must not run into a full disk itself: it cannot close a file then, and the process crashes later.
+
+    Args:
+        path: file that grows.
+        size: bytes that come.
+
+    Raises:
+        OSError: no space (ENOSPC).
+    """
+    found = os.statvfs(path.parent)
+    if found.f_bavail * found.f_frsize < size + _SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def sync_folder(folder: Path) -> None:

@@ -52,6 +52,12 @@ class StopSignals:
         if self.name is not None:
             raise Stopped(self.name)
 
+    def listen(self) -> None:
+        """Take the signals back from who has taken them inside the block."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.name = signal.Signals(number).name

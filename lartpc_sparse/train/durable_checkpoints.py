@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class DurableCheckpoints(TorchCheckpointIO):
             partial.write_bytes(content.getbuffer())
             self._before()
             if target.name == LAST and target.exists():
-                _keep(target, target.with_name(PREVIOUS))
+                target.replace(target.with_name(PREVIOUS))  # a kill now: the training goes on from this one
             replace_durably(partial, target)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -61,17 +60,6 @@ class DurableCheckpoints(TorchCheckpointIO):
                 raise
             raise found from error
         note("checkpoint", path=str(target), step=checkpoint.get("global_step"), bytes=content.tell())
-
-
-def _keep(path: Path, as_path: Path) -> None:
-    """A second name for a file, in place of the file that had it."""
-    link = as_path.with_name(as_path.name + ".partial")
-    link.unlink(missing_ok=True)
-    try:
-        os.link(path, link)
-    except OSError:  # a file system without links
-        link.write_bytes(path.read_bytes())
-    link.replace(as_path)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:

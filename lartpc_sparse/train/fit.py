@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lartpc_sparse.data.sampler import EventBatchSampler
@@ -63,6 +64,8 @@ def fit(
     if config.early_stop is not None and data.validation is None:
         raise UserError("train.early_stop watches the validation loss, but data.validation is missing")
     ranks = ranks or Ranks()
+    if ranks.several:
+        rank_zero_only.rank = ranks.rank  # Lightning sets it later than the log is begun
     found = newest_checkpoint(folder) if resume else None
     first_step = 0 if found is None else int(found[1]["global_step"])
     quiet()

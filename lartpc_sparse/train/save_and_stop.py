@@ -30,6 +30,12 @@ class SaveAndStop(pl.Callback):
     def __init__(self, folder: Path, ranks: Ranks, stop: StopSignals, every_steps: int | None, first_step: int) -> None:
         self.folder, self.ranks, self.stop, self.every_steps = folder, ranks, stop, every_steps
         self._saved = first_step
+        self._between_batches = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning has just put its own handler of SIGTERM in place, which saves nothing."""
+        del trainer, pl_module
+        self.stop.listen()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -45,8 +51,25 @@ class SaveAndStop(pl.Callback):
         stop = self.ranks.any(self.stop.name is not None)
         due = self.every_steps is not None and trainer.global_step % self.every_steps == 0
         if (due or stop) and batch_idx > 0 and trainer.global_step != self._saved:
-            trainer.save_checkpoint(self.folder / LAST)
+            self._between_batches = True
+            trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+            self._between_batches = False
         self._saved = trainer.global_step if batch_idx > 0 else self._saved
         if stop:
             note("training_stopped", step=trainer.global_step, signal=self.stop.name)
             raise Stopped(self.stop.name or "a signal on another rank")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let Lightning's counters say what a checkpoint at the end of the batch before would say.
+
+        It has fetched a batch already, which a training that goes on fetches again.
+        """
+        del trainer, pl_module
+        if not self._between_batches:
+            return
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        progress["current"]["ready"] -= 1
+        progress["total"]["ready"] -= 1
+        progress["is_last_batch"] = False

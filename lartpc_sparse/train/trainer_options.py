@@ -102,7 +102,9 @@ def quiet() -> None:
         ".*does not have many workers.*",
         ".*not resumable.*",
         ".*exists and is not empty.*",
+        ".*srun. command is available.*",
         ".*isinstance.*",
     ):
         warnings.filterwarnings("ignore", message=text, module="lightning.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.trainer.connectors").setLevel(logging.WARNING)

@@ -66,7 +66,7 @@ def test_torchrun_runs_a_chain_without_other_flags(job_chain: JobChain, tmp_path
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lartpc_sparse.run"]
     steps = job_chain("run", "train.epochs=1", "data.train.limit=2", only="train predict")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *steps], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, *steps], check=False, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("predict: wrote") == 1
     assert "2 ranks on 1 nodes" in done.stdout
@@ -93,7 +93,8 @@ def test_predictions_are_the_same_whoever_makes_them(runner: Runner, job_chain: 
     assert_same_columns(tmp_path / "one" / "predictions.h5", tmp_path / "array" / "predictions.h5")
     assert not (tmp_path / "array" / "predictions.h5.parts").exists()
     done = [event["part"] for event in events(tmp_path / "array") if event["event"] == "part_done"]
-    assert sorted(done) == sorted([0, 1, 2, done[-1]]) or len(done) == 4  # each once, the damaged one twice
+    assert set(done) == {0, 1, 2}
+    assert len(done) == 4  # the damaged one twice
 
 
 def test_a_rank_that_dies_ends_the_job_and_the_next_one_continues(
