@@ -78,7 +78,7 @@ class PredictionWriter:
 
     def __enter__(self) -> PredictionWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
+        self._file = h5py.File(self._partial, "w", rdcc_nbytes=0)  # whole chunks go straight to the disk
         self._file.attrs.update(self._attributes)
         for group in ("truth", "voxels", "tables"):
             self._file.create_group(group)
