@@ -13,6 +13,7 @@ import hdf5plugin  # noqa: F401  registers the blosc filter with h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from lartpc_sparse.data.claimed_sizes import check_claimed_sizes
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.prediction import OK, Prediction, scatter_to_input
 from lartpc_sparse.data.prediction_writer import FORMAT, FORMAT_VERSION, PredictionWriter
@@ -41,6 +42,7 @@ class PredictionFile:
         self._file = _open(self.path)
         try:
             self.attributes = _attributes(self._file, self.path)
+            check_claimed_sizes(self._file, self.path)
             self.classes: tuple[str, ...] = tuple(json.loads(self.attributes["classes"]))
             self.image_size: tuple[int, ...] = tuple(self.attributes["image_size"])
             self._entries = self._file["events/entry"][()]

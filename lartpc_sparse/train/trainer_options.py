@@ -103,6 +103,8 @@ def quiet() -> None:
         ".*not resumable.*",
         ".*exists and is not empty.*",
         ".*srun. command is available.*",
+        ".*sync_dist=True.*",  # what a rank logs of itself, its speed, is its own
+        ".*Total length of `list` across ranks is zero.*",  # no validation
         ".*isinstance.*",
     ):
         warnings.filterwarnings("ignore", message=text, module="lightning.*")

@@ -38,7 +38,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of eight megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=False, capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
     if done.returncode:
         pytest.skip("no right to mount a file system of its own")
     yield folder

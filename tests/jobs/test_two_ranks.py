@@ -66,7 +66,9 @@ def test_torchrun_runs_a_chain_without_other_flags(job_chain: JobChain, tmp_path
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lartpc_sparse.run"]
     steps = job_chain("run", "train.epochs=1", "data.train.limit=2", only="train predict")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *steps], check=False, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, *steps], check=False, cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("predict: wrote") == 1
     assert "2 ranks on 1 nodes" in done.stdout
