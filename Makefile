@@ -9,6 +9,7 @@ VENV ?= .venv
 TORCH ?= cpu
 TORCH_VERSION ?= 2.13.0
 JOBS ?= 2
+KILLS ?= 100
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -31,7 +32,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test minkowski bench bench-peers check format clean
+.PHONY: help env demo test test-kills test-memory slurm-test container-test minkowski bench bench-peers check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | while IFS='#' read -r name text; do \
@@ -44,6 +45,18 @@ demo: $(STAMP) ## run the demonstration chain on the packaged sample
 
 test: $(STAMP) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests
+
+test-kills: $(STAMP) ## kill train, predict, simulate and convert 100 times at random moments and compare; an hour
+	OMP_NUM_THREADS=1 LARTPC_SPARSE_KILLS=$(KILLS) $(BIN)/python -m pytest -n0 -s tests/jobs/test_kills.py
+
+test-memory: $(STAMP) ## predict 200,000 small events and show that the memory stays flat
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/predict_memory.py
+
+slurm-test: $(STAMP) ## install and start SLURM here (root, Debian); submit, preempt, requeue, finish, compare
+	scripts/slurm_test.sh $(BIN)/python
+
+container-test: $(STAMP) ## lint the container files and run their steps without a container engine
+	scripts/container_test.sh $(BIN)/python
 
 minkowski: $(STAMP) ## build MinkowskiEngine from PyPI's source package and run the contract tests on it
 	scripts/install_minkowski.sh $(BIN)/python

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.logging import RichHandler
 
 from lartpc_sparse.config import ChainConfig
-from lartpc_sparse.data.readers import ReaderConfig
+from lartpc_sparse.jobs import EventLog, Ranks, Shard, joined, launched, note, peak_memory_bytes, running
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
 from lartpc_sparse.steps.metrics_table import metrics_table
-from lartpc_sparse.steps.run_folder import file_identity, fingerprint, weights_identity, write_text
+from lartpc_sparse.steps.run_folder import fingerprint, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
+from lartpc_sparse.steps.step_inputs import step_inputs
 from lartpc_sparse.steps.tune_step import tuned_chain
-from lartpc_sparse.weights import find_weights
 from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
@@ -31,42 +34,91 @@ STEPS = ("simulate", "train", "tune", "predict", "evaluate", "report")
 _AFTER_TUNING = STEPS[STEPS.index("tune") + 1 :]
 
 
-def run_chain(config: ChainConfig, *, only: Sequence[str] = (), force: bool = False) -> None:
-    """Run the steps whose sections the chain has.
+def run_chain(
+    config: ChainConfig, *, only: Sequence[str] = (), force: bool = False, shard: Shard | None = None
+) -> None:
+    """Run the steps whose sections the chain has, on all ranks that a launcher started.
 
     Args:
         config: the chain.
         only: run these steps alone; empty: all.
         force: repeat steps that are done.
+        shard: predict only this share of the parts and end; with `only=("predict",)`.
 
     Raises:
         UserError: an unknown step, one without a section, or anything that the user can put right.
+        Stopped: the batch system wants its machine back.
     """
     wanted = _wanted(config, only)
+    if shard is not None and wanted != ["predict"]:
+        raise UserError("--shard goes with --only predict: the other steps are not divided")
     folder = RunFolder(config)
     config_yaml = dump_config(config)
-    if getattr(rank_zero_only, "rank", 0) != 0:  # set by Lightning from the launcher's environment
+    if not launched() and getattr(rank_zero_only, "rank", 0) != 0:  # started by Lightning for one of several GPUs
         _join_training(config, folder, config_yaml, wanted)
         return
-    console = Console()
-    _log_to_terminal()
-    _set_up(console, config, folder, wanted)
-    write_text(folder.config_file, config_yaml)
+    with joined() as ranks:
+        console = Console(quiet=not ranks.first)
+        _log_to_terminal(ranks)
+        with running(folder.root, ranks, shard) as log:
+            _set_up(console, config, folder, wanted, ranks)
+            if shard is None:
+                ranks.on_first(lambda: write_text(folder.config_file, config_yaml))
+            _run_steps(_Job(ranks, shard, console, log, force), config, folder, wanted)
+            _finish(console, folder, wanted)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """How the steps are run."""
+
+    ranks: Ranks
+    shard: Shard | None
+    console: Console
+    log: EventLog
+    force: bool
+
+
+def _run_steps(job: _Job, config: ChainConfig, folder: RunFolder, wanted: list[str]) -> None:
+    config_yaml = dump_config(config)
     for step in wanted:
         if config.tune is not None and step in _AFTER_TUNING:
             config = tuned_chain(config, folder)
             config_yaml = dump_config(config)
-        inputs = fingerprint(_inputs(step, config, folder))
-        before = folder.steps().get(step, {})
+        inputs, before = job.ranks.on_first(partial(_state, step, config, folder))
         same = before.get("inputs") == inputs
-        if same and before.get("status") == "done" and not force and _output(step, folder).exists():
-            _say(console, f"{step}: done before, inputs unchanged ({_output(step, folder)})")
+        if same and before.get("status") == "done" and not job.force and _output(step, folder).exists():
+            _say(job.console, f"{step}: done before, inputs unchanged ({_output(step, folder)})")
             continue
-        folder.mark(step, inputs, "running")
+        if job.shard is None:
+            job.ranks.on_first(partial(folder.mark, step, inputs, "running"))
         resume = same and before.get("status") == "running"
-        _run(step, config, folder, config_yaml, resume=resume, repeat=force)
-        folder.mark(step, inputs, "done")
-        _say(console, f"{step}: wrote {_output(step, folder)}")
+        note("step_started", step=step, resume=resume, inputs=inputs)
+        began = time.monotonic()
+        _run(step, job, config, folder, config_yaml, inputs=inputs, resume=resume)
+        if job.shard is None:
+            job.ranks.on_first(partial(folder.mark, step, inputs, "done"))
+        _tell_end(job, step, time.monotonic() - began, folder)
+
+
+def _state(step: str, config: ChainConfig, folder: RunFolder) -> tuple[str, dict[str, str]]:
+    """Fingerprint of what a step depends on, and the record of its last run."""
+    return fingerprint(step_inputs(step, config, folder)), folder.steps().get(step, {})
+
+
+def _tell_end(job: _Job, step: str, seconds: float, folder: RunFolder) -> None:
+    """The end of a step, with its speed and the memory it took."""
+    peak = peak_memory_bytes()
+    progress = job.log.ended.get(step, {})
+    rate, unit = progress.get("rate"), progress.get("rate_unit")
+    note("step_done", step=step, seconds=round(seconds, 3), rate=rate, rate_unit=unit, peak_memory=peak)
+    what = f"part {job.shard}" if job.shard is not None else str(_output(step, folder))
+    speed = "" if rate is None else f"{rate:,.0f} {unit}, "
+    memory = ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in peak.items() if size)
+    _say(job.console, f"{step}: wrote {what} ({timedelta(seconds=round(seconds))}, {speed}peak memory {memory})")
+
+
+def _finish(console: Console, folder: RunFolder, wanted: list[str]) -> None:
     if folder.metrics.exists() and {"evaluate", "report"} & set(wanted):
         console.print(metrics_table(json.loads(folder.metrics.read_text(encoding="utf-8"))))
     if "report" in wanted:
@@ -80,7 +132,7 @@ def _join_training(config: ChainConfig, folder: RunFolder, config_yaml: str, wan
         run_training(config, folder, config_yaml, resume=True)
 
 
-def _set_up(console: Console, config: ChainConfig, folder: RunFolder, wanted: list[str]) -> None:
+def _set_up(console: Console, config: ChainConfig, folder: RunFolder, wanted: list[str], ranks: Ranks) -> None:
     """What runs, and on what; why, where that is not the first choice.
 
     Raises:
@@ -89,17 +141,22 @@ def _set_up(console: Console, config: ChainConfig, folder: RunFolder, wanted: li
     if wanted == ["simulate"]:
         _say(console, f"run {config.run.name} in {folder.root}: simulate")
         return
-    device, threads, choice = choose_device(config.run), set_threads(config.run), choose_engine(config.run)
+    device, threads = choose_device(config.run), set_threads(config.run, ranks)
+    choice = choose_engine(config.run)
     precisions = {step: getattr(config, step).precision for step in wanted if step in ("train", "predict")}
     for step, precision in precisions.items():  # now, not after hours of training
         check_precision(step, precision, device)
     _say(
         console,
-        f"run {config.run.name} in {folder.root}: {', '.join(wanted)}; device {device}, {threads} CPU threads, "
-        f"{choice.reason}",
+        f"run {config.run.name} in {folder.root}: {', '.join(wanted)}; {_ranks_text(ranks)}device {device}, "
+        f"{threads} CPU threads, {choice.reason}",
     )
     if (note := slow_precision(precisions.values(), choice)) is not None:
         _say(console, note)
+
+
+def _ranks_text(ranks: Ranks) -> str:
+    return f"{ranks.size} ranks on {ranks.nodes} nodes, each: " if ranks.several else ""
 
 
 def _say(console: Console, text: str) -> None:
@@ -107,10 +164,12 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _log_to_terminal() -> None:
+def _log_to_terminal(ranks: Ranks) -> None:
     logger = logging.getLogger("lartpc_sparse")
-    if not logger.handlers:
-        logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False, markup=False))
+    if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
+        handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+        handler.setLevel(logging.INFO if ranks.first else logging.WARNING)
+        logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
 
@@ -138,89 +197,27 @@ def _output(step: str, folder: RunFolder) -> Path:
     }[step]
 
 
-def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
-    """Everything that the result of a step depends on, as JSON-ready values."""
-    section = config.model_dump(mode="json")
-    if step == "simulate":
-        del section["simulate"]["processes"]
-        assert config.simulate is not None
-        files = [file_identity(Path(name)) for name in config.simulate.source.files()]
-        return {"seed": config.simulation_seed, "simulate": section["simulate"], "files": files}
-    data = section["data"]
+def _run(
+    step: str, job: _Job, config: ChainConfig, folder: RunFolder, config_yaml: str, *, inputs: str, resume: bool
+) -> None:
+    """Train and predict are for all ranks; the others wait while the first one does the rest."""
     if step == "train":
-        del data["test"], data["workers"]
-        return {
-            "seed": config.run.seed,
-            "data": data,
-            "model": _without_evaluation(section["model"]),
-            "train": section.get("train"),
-            "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
-            "overlay": _overlay_files(config, "train", "validation"),
-            "weights": None if config.weights is None else weights_identity(find_weights(config.weights)),
-        }
-    if step == "tune":
-        used = {name: data[name] for name in ("validation", "transforms", "overlay", "batch", "on_bad_event")}
-        return {
-            "seed": config.run.seed,
-            "data": used,
-            "model": _without_evaluation(section["model"]),
-            "files": _reader_files(config, "validation"),
-            "overlay": _overlay_files(config, "validation"),
-            "checkpoint": weights_identity(folder.checkpoint),
-        }
+        run_training(config, folder, config_yaml, resume=resume, ranks=job.ranks)
+        return
     if step == "predict":
-        used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
-        return {
-            "seed": config.run.seed,
-            "data": used,
-            "model": _without_evaluation(section["model"]),
-            "predict": section["predict"],
-            "files": _reader_files(config, "test"),
-            "overlay": _overlay_files(config, "test"),
-            "checkpoints": [weights_identity(path) for path in folder.checkpoints],
-        }
-    if step == "evaluate":
-        return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}
-    return {
-        "report": section["report"],
-        "metrics": file_identity(folder.metrics),
-        "predictions": file_identity(folder.predictions),
-        "log": file_identity(folder.training_log),
-    }
-
-
-def _without_evaluation(model: dict[str, Any]) -> dict[str, Any]:
-    """The model without the options that act in the step evaluate alone."""
-    heads = {
-        name: {option: value for option, value in head.items() if option != "evaluate"}
-        for name, head in model["heads"].items()
-    }
-    return {**model, "heads": heads}
-
-
-def _reader_files(config: ChainConfig, part: str) -> list[Any]:
-    return _files(getattr(config.data, part))
-
-
-def _overlay_files(config: ChainConfig, *parts: str) -> list[Any]:
-    overlay = config.data.overlay
-    return [] if overlay is None or not set(parts) & set(overlay.use) else _files(overlay.reader)
-
-
-def _files(reader: ReaderConfig | None) -> list[Any]:
-    return [] if reader is None else [file_identity(Path(name)) for name in reader.build().files]
-
-
-def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool, repeat: bool) -> None:
+        run_prediction(config, folder, config_yaml, identity=inputs, ranks=job.ranks, shard=job.shard, repeat=job.force)
+        return
     actions: dict[str, Callable[[], object]] = {
-        "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=repeat),
-        "train": lambda: run_training(config, folder, config_yaml, resume=resume),
+        "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=job.force),
         "tune": lambda: run_tuning(config, folder),
-        "predict": lambda: run_prediction(config, folder, config_yaml),
         "evaluate": lambda: run_evaluation(config, folder),
         "report": lambda: _report(config, folder, config_yaml),
     }
-    actions[step]()
+
+    def act() -> None:
+        actions[step]()
+
+    job.ranks.on_first(act)
 
 
 def _report(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:

@@ -59,6 +59,9 @@ class PredictConfig(Config):
         None, description="heads that `ensemble` and `augmentation` average; null: all, which a head may refuse"
     )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
+    part_events: int | None = Field(
+        None, ge=1, description="events a part, which one rank predicts at a time; null: from their number, 64 to 2000"
+    )
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
 
     @model_validator(mode="after")

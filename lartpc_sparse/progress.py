@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import rich.progress
 from rich.console import Console
 
 __all__ = ["Progress", "ProgressOptions", "track"]
+
+_events = logging.getLogger("lartpc_sparse.events")
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,14 @@ class Progress:
         self.done = options.start
         self._console = console or Console(stderr=True)
         self._clock = clock
-        self._begin = self._last_line = clock()
+        self._begin = self._last_line = self._last_event = clock()
         self._work = 0.0
         self._numbers: dict[str, float] = {}
         self._bar: rich.progress.Progress | None = None
         self._task = rich.progress.TaskID(0)
 
     def __enter__(self) -> Progress:
-        self._begin = self._last_line = self._clock()
+        self._begin = self._last_line = self._last_event = self._clock()
         terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         if self.options.show and (terminal or self._console.is_jupyter):
             self._bar = _bar(self._console, self._clock)
@@ -97,6 +100,7 @@ class Progress:
             self._bar.stop()
         elif self.options.show:
             self._print_line("stopped at " if kind else "")
+        self._note("stopped" if kind else "ended")
 
     def advance(self, n: int = 1, **numbers: SupportsFloat) -> None:
         """Adds `n` units.
@@ -122,6 +126,27 @@ class Progress:
             self._bar.update(self._task, completed=self.done, text=self._text())
         elif self.options.show and self._clock() - self._last_line >= self.options.interval_s:
             self._print_line()
+        if self._clock() - self._last_event >= self.options.interval_s:
+            self._note("going on")
+
+    def _note(self, state: str) -> None:
+        """An event for the log of the job, see `lartpc_sparse.jobs.event_log`."""
+        self._last_event = self._clock()
+        elapsed = self._last_event - self._begin
+        values = {
+            "event": "progress",
+            "of": self.options.title,
+            "state": state,
+            "done": self.done,
+            "total": self.options.total,
+            "unit": self.options.unit,
+            "seconds": round(elapsed, 3),
+            self.options.rate or self.options.unit: self._work,
+            "rate": self._work / elapsed if elapsed > 0 else None,
+            "rate_unit": f"{self.options.rate or self.options.unit}/s",
+            **self._numbers,
+        }
+        _events.info("progress", extra={"event": values})
 
     def _text(self) -> str:
         """Count, rate and numbers, as both forms show them."""

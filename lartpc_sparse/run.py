@@ -28,11 +28,20 @@ examples:
   python -m lartpc_sparse.run chain.yaml --variant plane=y seed=1
   python -m lartpc_sparse.run --schema > chain.schema.json
 
+  python -m lartpc_sparse.run chain.yaml --dry-run
+  torchrun --nproc-per-node 4 -m lartpc_sparse.run chain.yaml
+  python -m lartpc_sparse.run chain.yaml --only predict --shard 3/8
+
 exit status:
   0    the chain is done
-  2    the configuration or an input file is wrong; the message says where
-  130  interrupted with Ctrl-C
-  1    anything else, with a traceback: please report it"""
+  1    an error that nobody expected, with a traceback: please report it
+  2    the configuration, an argument or an input file is wrong; the message says where
+  3    another job is at work in the output directory
+  4    the output cannot be written: disk full, quota, read-only, no permission
+  5    the loss is not finite; the events of the batch are saved
+  6    another rank of the job failed
+  75   stopped by SIGTERM or SIGUSR1; the same command continues
+  130  interrupted with Ctrl-C"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; default those of the process.
 
     Returns:
-        0 done, 2 the user has something to put right, 130 interrupted.
+        The exit status, see `lartpc_sparse.jobs.EXIT_CODES`.
 
     Raises:
         SystemExit: `--help`, `--version` (status 0) or arguments that cannot be used (status 2).
@@ -90,6 +99,16 @@ def _parser() -> argparse.ArgumentParser:
         "--keep-going", action="store_true", help="run the other variants of for_each when one has failed"
     )
     parser.add_argument("--force", action="store_true", help="repeat steps that are finished")
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="with --only predict: predict share I (from 0) of N, for job arrays; a run without it joins them",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check configuration, files, disk and device, estimate time and memory from one batch, and stop",
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of a chain file and stop")
     parser.add_argument("--version", action="version", version=f"lartpc_sparse {__version__}")
     return parser
@@ -103,6 +122,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     # Imported here so that --help and a mistyped option answer at once, without loading torch.
     from lartpc_sparse.chain import STEPS
     from lartpc_sparse.config import ChainConfig
+    from lartpc_sparse.jobs import RankError, Stopped, joined, output_error
     from lartpc_sparse.schema import UserError
     from lartpc_sparse.yaml_config import file_schema
 
@@ -113,10 +133,21 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if unknown:
         parser.error(f"--only {unknown[0]}: no such step; valid: {', '.join(STEPS)}")
     try:
-        _run_variants(arguments)
+        with joined():
+            _run_variants(arguments)
+    except Stopped as stopped:
+        sys.stderr.write(f"stopped by {stopped}; the same command continues\n")
+        return stopped.exit_code
     except UserError as error:
-        _complain(str(error))
-        return 2
+        if not isinstance(error, RankError):
+            _complain(str(error))
+        return error.exit_code
+    except (OSError, RuntimeError) as error:
+        found = output_error(error)
+        if found is None:
+            raise
+        _complain(str(found))
+        return found.exit_code
     return 0
 
 
@@ -124,15 +155,27 @@ def _run_variants(arguments: argparse.Namespace) -> None:
     """Loads the chain and runs it, or its variants."""
     from lartpc_sparse.chain import run_chain
     from lartpc_sparse.config import ChainConfig
+    from lartpc_sparse.jobs import Shard
+    from lartpc_sparse.schema import UserError
     from lartpc_sparse.variants import SIMULATION, lay_out, run_study, select
     from lartpc_sparse.yaml_config import load_variants
 
     only = tuple(arguments.only)
     variants = load_variants(arguments.chain, ChainConfig, arguments.overrides, SIMULATION)
     chosen = {variant.name for variant in select(variants, arguments.variants)}
-    if not variants[0].labels:
-        run_chain(variants[0].config, only=only, force=arguments.force)
+    if arguments.dry_run:
+        from lartpc_sparse.steps.dry_run import dry_run
+
+        for variant in variants:
+            if variant.name in chosen:
+                dry_run(variant.config, only)
         return
+    if not variants[0].labels:
+        options = {} if arguments.shard is None else {"shard": Shard.parse(arguments.shard)}
+        run_chain(variants[0].config, only=only, force=arguments.force, **options)
+        return
+    if arguments.shard is not None:
+        raise UserError("--shard is for one chain; choose a variant of for_each with --set instead")
     study = lay_out(variants)
     run_study(
         study,

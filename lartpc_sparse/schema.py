@@ -29,7 +29,13 @@ __all__ = [
 
 
 class UserError(Exception):
-    """Something that the user can put right; the message says what and how. Printed without a traceback."""
+    """Something that the user can put right; the message says what and how. Printed without a traceback.
+
+    Attributes:
+        exit_code: of the command that ends with it.
+    """
+
+    exit_code = 2
 
 
 class BadEventError(UserError):

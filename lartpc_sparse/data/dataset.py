@@ -17,11 +17,15 @@ from lartpc_sparse.data.transforms.base import Transform
 from lartpc_sparse.data.transforms.merge_duplicates import merge_duplicates
 from lartpc_sparse.schema import BadEventError, UserError
 
-__all__ = ["EventDataset", "bad_event_reason", "event_rng"]
+__all__ = ["FILLER", "EventDataset", "bad_event_reason", "event_rng", "is_filler"]
 
 logger = logging.getLogger("lartpc_sparse")
 
 BAD_EVENT = "bad_event"
+
+FILLER = -1
+"""Index of an event that is none: for a rank that has no event in a batch of all ranks."""
+
 _OVERLAY_POSITION = 2_000_000
 """Place of the overlay in the chain of random generators: behind transforms and views, whose streams it spares."""
 
@@ -52,6 +56,11 @@ def bad_event_reason(event: Event) -> str | None:
     """Why the event was skipped, None for a good one; also works in the main process on a worker's event."""
     reason = event.particles.get(BAD_EVENT)
     return None if reason is None else str(reason[0])
+
+
+def is_filler(key: EventKey) -> bool:
+    """Whether this is the key of no event, see `FILLER`."""
+    return key.entry == FILLER
 
 
 class EventDataset(Dataset[Event]):
@@ -119,6 +128,9 @@ class EventDataset(Dataset[Event]):
                 "give the DataLoader an EventBatchSampler as batch_sampler"
             )
         epoch, index = where
+        if index == FILLER:
+            raw = self._readable_layout().replace(key=EventKey("no event", FILLER))
+            return raw, self._transform(raw, epoch, 0)
         if not 0 <= index < len(self.reader):
             raise IndexError(f"event {index} of {len(self.reader)}")
         try:

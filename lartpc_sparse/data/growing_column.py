@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import h5py
 import hdf5plugin
 import numpy as np
 from jaxtyping import Shaped
+
+from lartpc_sparse.jobs import require_space
 
 __all__ = ["GrowingColumn"]
 
@@ -66,6 +70,7 @@ class GrowingColumn:
         if count == 0:
             return
         values = np.concatenate(self._waiting)
+        require_space(Path(self._dataset.file.filename), values.nbytes)
         start = len(self._dataset)
         self._dataset.resize(start + count, axis=0)
         self._dataset[start:] = values[:count]

@@ -13,8 +13,9 @@ import hdf5plugin  # noqa: F401  registers the blosc filter with h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from lartpc_sparse.data.claimed_sizes import check_claimed_sizes
 from lartpc_sparse.data.event import EventKey
-from lartpc_sparse.data.prediction import Prediction, scatter_to_input
+from lartpc_sparse.data.prediction import OK, Prediction, scatter_to_input
 from lartpc_sparse.data.prediction_writer import FORMAT, FORMAT_VERSION, PredictionWriter
 from lartpc_sparse.schema import UserError
 
@@ -41,6 +42,7 @@ class PredictionFile:
         self._file = _open(self.path)
         try:
             self.attributes = _attributes(self._file, self.path)
+            check_claimed_sizes(self._file, self.path)
             self.classes: tuple[str, ...] = tuple(json.loads(self.attributes["classes"]))
             self.image_size: tuple[int, ...] = tuple(self.attributes["image_size"])
             self._entries = self._file["events/entry"][()]
@@ -77,6 +79,11 @@ class PredictionFile:
     def config_yaml(self) -> str:
         """The resolved configuration of the job that wrote the file."""
         return str(self.attributes["config"])
+
+    @property
+    def skipped(self) -> int:
+        """Number of events that were skipped."""
+        return sum(1 for status in self._file["events/status"][()] if status.decode("utf-8") != OK)
 
     def read(self, index: int) -> Prediction:
         """The results of one event.

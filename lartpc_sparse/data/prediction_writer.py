@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 
 from lartpc_sparse.data.growing_column import GrowingColumn
 from lartpc_sparse.data.prediction import OK, Prediction
+from lartpc_sparse.jobs import replace_durably
 from lartpc_sparse.provenance import provenance
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "PredictionWriter"]
@@ -77,7 +78,7 @@ class PredictionWriter:
 
     def __enter__(self) -> PredictionWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
+        self._file = h5py.File(self._partial, "w", rdcc_nbytes=0)  # whole chunks go straight to the disk
         self._file.attrs.update(self._attributes)
         for group in ("truth", "voxels", "tables"):
             self._file.create_group(group)
@@ -102,7 +103,7 @@ class PredictionWriter:
                 self._finish()
             self._file.close()
             if kind is None:
-                self._partial.replace(self._path)
+                replace_durably(self._partial, self._path)
         finally:
             self._file.close()
             self._file = None

@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from pydantic import Field, PositiveInt, model_validator
 from torch.utils.data import Sampler
 
+from lartpc_sparse.data.rank_shares import imbalance, shared_batches
 from lartpc_sparse.schema import Config, UserError
 
 __all__ = ["BatchConfig", "CountedEvents", "EventBatchSampler", "counts_for", "pack_events"]
@@ -90,21 +91,19 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) for DataLoader's `batch_sampler`, with EventDataset.
 
     Batches are a function of (seed, epoch) alone, so a resumed run sees what an uninterrupted one would.
-    Batch i belongs to rank i modulo `world_size`.
-
-    With `shuffle` every rank gets the same number of batches: the first batches of the epoch are repeated at
-    its end, or, with `drop_last`, the left-over ones are dropped. Without `shuffle` nothing is repeated, every
-    event comes exactly once over all ranks, and a rank may have one batch less than another.
-    `drop_last` also drops a last batch that is not full.
+    With several ranks, a batch of all of them is divided so that each has about as many voxels (`rank_shares`): every
+    rank has the same number of batches, every event comes exactly once over all ranks, and a rank that gets no event
+    of the last batch gets `filler` instead. `drop_last` drops a last batch that is not full.
 
     Args:
-        counts: voxels of each event, `counts_for(events, batch)`.
+        counts: voxels of each event, `counts_for(events, batch)`; with several ranks always the true ones.
         batch: size of a batch on one rank.
         shuffle: another order in each epoch, else the order of the reader.
         seed: of the order.
         rank: of this process.
         world_size: number of processes.
         drop_last: see above.
+        filler: event number for a rank that has none.
 
     Raises:
         ValueError: negative counts, seed or rank; rank not below world_size.
@@ -120,6 +119,7 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        filler: int = -1,
     ) -> None:
         if len(counts) and counts.min() < 0:
             raise ValueError(f"event {int(counts.argmin())} has {int(counts.min())} voxels")
@@ -134,6 +134,7 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
         self._rank = rank
         self._world_size = world_size
         self._drop_last = drop_last
+        self._filler = filler
         self._epoch = 0
         self._start_batch = 0
         self._packed: tuple[int, list[list[int]]] | None = None
@@ -174,20 +175,38 @@ class EventBatchSampler(Sampler[list[tuple[int, int]]]):
             self._packed = (epoch, self._share(epoch))
         return self._packed[1]
 
+    def imbalance(self, epoch: int) -> float:
+        """Voxels of the fullest rank over those of the mean rank in an epoch, see `rank_shares.imbalance`."""
+        return imbalance(self._shared(epoch), self._counts)
+
     def _share(self, epoch: int) -> list[list[int]]:
         number = len(self._counts)
-        order = _shuffled(number, self._seed, epoch) if self._shuffle else np.arange(number, dtype=np.int64)
-        batches, last_is_full = pack_events(order, self._counts, self._batch)
-        if self._drop_last and not last_is_full:
-            batches = batches[:-1]
-        if self._shuffle:
-            batches = _even_out(batches, self._world_size, repeat=not self._drop_last)
+        if self._world_size > 1:
+            batches = [shares[self._rank] or [self._filler] for shares in self._shared(epoch)]
+        else:
+            batches, last_is_full = pack_events(self._order(epoch), self._counts, self._batch)
+            batches = batches[:-1] if self._drop_last and not last_is_full else batches
         if self._drop_last and number and not batches:
             raise UserError(
                 f"{number} events do not fill one batch ({self._batch}) on each of {self._world_size} ranks; "
                 "set drop_last: false or make batches smaller"
             )
-        return batches[self._rank :: self._world_size]
+        return batches
+
+    def _shared(self, epoch: int) -> list[list[list[int]]]:
+        """The batches of an epoch, each as the shares of all ranks."""
+        size, order = self._batch, self._order(epoch)
+        batches = shared_batches(order, self._counts, self._world_size, events=size.events, max_voxels=size.max_voxels)
+        if not (self._drop_last and batches):
+            return batches
+        last = [event for share in batches[-1] for event in share]
+        voxels = int(np.maximum(self._counts[last], 1).sum())
+        wanted, found = (size.events, len(last)) if size.events is not None else (size.max_voxels or 0, voxels)
+        return batches if found >= wanted * self._world_size else batches[:-1]
+
+    def _order(self, epoch: int) -> Int64[np.ndarray, " E"]:
+        number = len(self._counts)
+        return _shuffled(number, self._seed, epoch) if self._shuffle else np.arange(number, dtype=np.int64)
 
 
 def _shuffled(number: int, seed: int, epoch: int) -> Int64[np.ndarray, " E"]:
@@ -196,14 +215,3 @@ def _shuffled(number: int, seed: int, epoch: int) -> Int64[np.ndarray, " E"]:
         key=np.array([seed, epoch], dtype=np.uint64), counter=np.array([0, 1, 0, 0], dtype=np.uint64)
     )
     return np.random.Generator(stream).permutation(number)
-
-
-def _even_out(batches: list[list[int]], world_size: int, *, repeat: bool) -> list[list[int]]:
-    """As many batches as a multiple of `world_size`, by repeating from the start or by dropping at the end."""
-    rest = len(batches) % world_size
-    if rest == 0:
-        return batches
-    if not repeat:
-        return batches[: len(batches) - rest]
-    missing = world_size - rest
-    return batches + [batches[i % len(batches)] for i in range(missing)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import h5py
@@ -9,6 +10,7 @@ import hdf5plugin
 import numpy as np
 
 from lartpc_sparse.data.fast_zlib import crc32
+from lartpc_sparse.jobs import require_space
 
 __all__ = ["Compression", "VoxelColumn"]
 
@@ -77,6 +79,7 @@ class VoxelColumn:
             return
         rows = np.concatenate(self._waiting)
         count = len(rows) if count is None else count
+        require_space(Path(self._data.file.filename), rows.nbytes)
         start = len(self._data)
         self._data.resize(start + count, axis=0)
         self._data[start:] = rows[:count]

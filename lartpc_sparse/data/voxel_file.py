@@ -105,7 +105,7 @@ class VoxelFileWriter:
 
     def __enter__(self) -> VoxelFileWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
+        self._file = h5py.File(self._partial, "w", libver=("v110", "v110"), rdcc_nbytes=0)
         store_attributes(self._file, self._attributes)
         dtype = np.dtype(np.int16 if max(self._image_size) <= 2**15 else np.int32)
         self._add("coords", dtype, (len(self._image_size),))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lartpc_sparse.sparse.batch_norm_across_ranks import batch_norm_across_ranks, join_statistics
 from lartpc_sparse.sparse.kernel import kernel_volume, per_axis
 from lartpc_sparse.sparse.normalisation import is_normalising
 from lartpc_sparse.sparse.operations import (
@@ -156,10 +157,17 @@ class BatchNorm(nn.BatchNorm1d):
 
     A level of fewer than two voxels (a nearly empty batch) has no variance: it is normalised with the running
     statistics, which it does not change, instead of raising as torch does.
+
+    Attributes:
+        across_ranks: in training, take the statistics over the voxels of all ranks of the job.
     """
+
+    across_ranks = False
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
         """Normalised features, same voxels."""
+        if self.training and self.across_ranks:
+            return x.replace(self._across_ranks(x.feats))
         if self.training and len(x) < 2:
             return x.replace(
                 nn.functional.batch_norm(
@@ -167,6 +175,15 @@ class BatchNorm(nn.BatchNorm1d):
                 )
             )
         return x.replace(super().forward(x.feats))
+
+    def _across_ranks(self, feats: Tensor) -> Tensor:
+        statistics = join_statistics(feats)
+        if statistics.number < 2:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            return (feats - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight + self.bias
+        self.track(statistics.mean, statistics.variance, statistics.number)
+        return batch_norm_across_ranks(feats, self.weight, self.bias, self.eps, statistics)
 
     def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Bring the running statistics up to date with those of `count` voxels (biased variance), as torch does."""
@@ -207,7 +224,8 @@ class NormActivation(nn.Sequential):
         """Normalised and activated features, same voxels."""
         norm, activation = self
         engine, slope = x.plan.engine, _slope(activation)
-        fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not _hooked(norm, activation)
+        fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not norm.across_ranks
+        fits = fits and not _hooked(norm, activation)
         if not fits or slope is None or len(x) < 2 or x.feats.dtype != norm.weight.dtype or not is_normalising(engine):
             result: SparseTensor = activation(norm(x))
             return result

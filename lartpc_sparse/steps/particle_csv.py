@@ -36,6 +36,11 @@ class ParticleCsv:
         self._file: TextIO | None = None
         self._header: list[str] | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether any head makes particles."""
+        return bool(self._classes)
+
     def __enter__(self) -> ParticleCsv:
         if self._classes:
             self._path.parent.mkdir(parents=True, exist_ok=True)

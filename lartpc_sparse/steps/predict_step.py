@@ -1,29 +1,23 @@
-"""Step `predict`: every test event through the network, results aligned with the voxels of the file."""
+"""Step `predict`: every test event through the network, in parts that ranks and job arrays share."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
-from lartpc_sparse.config import ChainConfig, PredictConfig
-from lartpc_sparse.data.dataset import EventDataset
-from lartpc_sparse.data.event import Event
-from lartpc_sparse.data.frame import Frame
-from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, scatter_to_input
-from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
-from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
-from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
-from lartpc_sparse.heads import Decoded
-from lartpc_sparse.heads.base import DECODE_TABLE
+from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
+from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
-from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
-from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
+from lartpc_sparse.steps.predict_batch import predict_batch
+from lartpc_sparse.steps.prediction_data import PredictionData, prediction_data
+from lartpc_sparse.steps.prediction_parts import Part, PredictionParts
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.weights import name_of, sha256_of
@@ -32,56 +26,95 @@ __all__ = ["run_prediction"]
 
 logger = logging.getLogger("lartpc_sparse")
 
-_FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
+
+@dataclass(frozen=True)
+class _Task:
+    """A prediction, divided into parts."""
+
+    config: ChainConfig
+    folder: RunFolder
+    config_yaml: str
+    data: PredictionData
+    parts: PredictionParts
 
 
-def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> None:
-    """Predict all events of `data.test` into the predictions file.
+def run_prediction(
+    config: ChainConfig,
+    folder: RunFolder,
+    config_yaml: str,
+    *,
+    identity: str = "",
+    ranks: Ranks | None = None,
+    shard: Shard | None = None,
+    repeat: bool = False,
+) -> bool:
+    """Predict all events of `data.test` into the predictions file; finished parts of the same prediction are kept.
+
+    Args:
+        config: the chain.
+        folder: of the run.
+        config_yaml: resolved configuration, stored in the file.
+        identity: hash of all that the results depend on.
+        ranks: that share the parts; the first one joins them.
+        shard: predict only this share of the parts, and join nothing: for job arrays.
+        repeat: predict finished parts again.
+
+    Returns:
+        Whether the predictions file is complete; False: parts of other shards are to come, or to be joined.
 
     Raises:
         UserError: see `load_predictor`; precision 16 on a CPU; a bad event when `data.on_bad_event` is fail.
     """
     assert config.predict is not None
-    assert config.data.test is not None
-    assert config.model is not None
+    ranks = ranks or Ranks()
     device = choose_device(config.run)
     check_precision("predict", config.predict.precision, device)
     set_matmul_precision(device)
-    predictor = load_predictor(config, folder, device)
-    reader = config.data.test.build()
-    events = EventDataset(
-        reader,
-        config.data.transform_list(training=False),
-        seed=config.run.seed,
-        on_bad_event=config.data.on_bad_event,
-        overlay=config.data.overlay_on(reader, "test"),
-    )
-    masking = config.model.masking_head
-    view = None if masking is None else config.model.heads[masking].view()
     batch = config.predict.batch or config.data.batch
-    sampler = EventBatchSampler(counts_for(events, batch), batch, shuffle=False, seed=config.run.seed)
-    loader: DataLoader[Views] = DataLoader(
-        PredictionDataset(events, view, config.run.seed),
-        batch_sampler=sampler,
-        collate_fn=join_views,
-        num_workers=config.data.num_workers(device),
-    )
+    data = prediction_data(config, "test", device, batch)
+    total = len(data.events)
+    parts = PredictionParts(folder.predictions, identity, total, batch.events or 1, config.predict.part_events)
+    if repeat and shard is None:
+        ranks.on_first(parts.clear)
+    parts.folder.mkdir(parents=True, exist_ok=True)
+    several = ranks.several or shard is not None
+    count, number = (1, 0) if shard is None else (shard.count, shard.number)
+    voxels = data.events.num_voxels() if several else np.zeros(total, dtype=np.int64)
+    mine = parts.share(voxels, number * ranks.size + ranks.rank, count * ranks.size)
+    todo = [part for part in mine if (shard is not None and repeat) or not parts.is_done(part)]
+    task = _Task(config, folder, config_yaml, data, parts)
+    _predict_parts(task, mine, todo, show=ranks.first)
+    ranks.wait()
+    if shard is None:
+        ranks.on_first(lambda: _join(task))
+    return shard is None
+
+
+def _predict_parts(task: _Task, mine: list[Part], todo: list[Part], *, show: bool) -> None:
+    config, data = task.config, task.data
+    assert config.predict is not None
+    device = choose_device(config.run)
+    predictor = load_predictor(config, task.folder, device) if todo else None
+    total, left = (sum(part.stop - part.first for part in some) for some in (mine, todo))
+    counts = data.counts() if todo else None
+    with track("predict", total=total, unit="events", rate="voxels", start=total - left, show=show) as bar:
+        for part in todo:
+            assert predictor is not None
+            assert counts is not None
+            with _writer(task, task.parts.path(part)) as writer:
+                for group in data.loader(counts, part.first, part.stop):
+                    for prediction in predict_batch(predictor, group, config.predict):
+                        writer.write(prediction)
+                    bar.advance(len(group.events), voxels=group.plain.num_voxels)
+            task.parts.finish(part)
+
+
+def _join(task: _Task) -> None:
+    """All parts into the predictions file, and the particles into their table; a single part becomes the file."""
+    config, folder, data, parts = task.config, task.folder, task.data, task.parts
+    assert config.model is not None
+    files = list(parts.files())
     skipped = 0
-    writer = PredictionWriter(
-        folder.predictions,
-        image_size=reader.image_size,
-        classes=reader.classes,
-        attributes={
-            "run": config.run.name,
-            "checkpoint": ", ".join(map(str, folder.checkpoints)),
-            "weights": ", ".join(map(name_of, folder.checkpoints)),
-            "weights_sha256": ", ".join(map(sha256_of, folder.checkpoints)),
-            "device": device,
-            "engine": choose_engine(config.run).engine.name,
-            "precision": config.predict.precision,
-        },
-        config_yaml=config_yaml,
-    )
     particles = ParticleCsv(
         folder.predictions.with_name("particles.csv"),
         {
@@ -89,84 +122,50 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
             for name, head in config.model.heads.items()
             if getattr(head, "particles", None) is not None
         },
-        len(reader.image_size),
+        len(data.events.reader.image_size),
     )
-    with writer, particles, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
-        for group in loader:
-            for prediction in predict_batch(predictor, group, config.predict):
-                writer.write(prediction)
-                particles.write(prediction)
-                skipped += prediction.status != "ok"
-            bar.advance(len(group.events), voxels=group.plain.num_voxels)
+    with ExitStack() as stack:
+        stack.enter_context(particles)
+        writer = None
+        if len(files) > 1:
+            writer = stack.enter_context(_writer(task, folder.predictions))
+            bar = stack.enter_context(track("join", total=len(data.events), unit="events"))
+        for path in files:
+            with PredictionFile(path) as part:
+                if writer is None and not particles.wanted:
+                    skipped += part.skipped
+                    continue
+                for prediction in part:
+                    particles.write(prediction)
+                    skipped += prediction.status != "ok"
+                    if writer is not None:
+                        writer.write(prediction)
+                        bar.advance()
+        if writer is None:
+            replace_durably(files[0], folder.predictions)
+    parts.clear()
     if skipped:
-        logger.warning("%d of %d events were skipped; the reasons are in %s", skipped, len(reader), folder.predictions)
-
-
-def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
-    """Predictions of a group of events, in order."""
-    network = predictor.first
-    device = next(network.parameters()).device
-    masking = network.config.masking_head
-    decoded: dict[str, Decoded] = {}
-    for batch, names in (
-        (group.plain, tuple(name for name in network.config.heads if name != masking)),
-        (group.masked, () if masking is None else (masking,)),
-    ):
-        if batch is not None and names:
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
-            ):
-                moved = batch.to(device)
-                decoded |= network.decode(predictor.outputs(moved, names), moved)
-    offsets = group.plain.offsets.tolist()
-    for number, views in enumerate(group.events):
-        rows = slice(offsets[number], offsets[number + 1])
-        prediction = _prediction(views, group.plain.events[number], rows, number, decoded)
-        for name, head in network.config.heads.items():
-            prediction = head.finish(name, prediction)
-        yield prediction
-
-
-def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded]) -> Prediction:
-    """One event: per-voxel results scattered back to the rows of the file."""
-    columns = {
-        f"{head}/{name}": scatter_to_input(
-            values[rows], event.inverse_index, np.nan if values.dtype.kind == "f" else -1
+        logger.warning(
+            "%d of %d events were skipped; the reasons are in %s", skipped, len(data.events), folder.predictions
         )
-        for head, result in decoded.items()
-        for name, values in result.columns.items()
-    }
-    kinds = {"semantic": np.int8, **dict.fromkeys(("instance", "group", "interaction", "pid"), np.int32)}
-    return Prediction(
-        key=views.raw.key,
-        coords=views.raw.coords,
-        energy=views.raw.energy,
-        truth={name: views.raw.labels[name].astype(kind) for name, kind in kinds.items() if name in views.raw.labels},
-        columns=columns,
-        tables={
-            VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
-            **_decode_seconds(decoded, rows),
-            TRUE_PARTICLES: true_particles(views.raw),
-            **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
+
+
+def _writer(task: _Task, path: Path) -> PredictionWriter:
+    """Writes predictions of this chain to a file."""
+    config, folder, data, config_yaml = task.config, task.folder, task.data, task.config_yaml
+    assert config.predict is not None
+    return PredictionWriter(
+        path,
+        image_size=data.events.reader.image_size,
+        classes=data.events.reader.classes,
+        attributes={
+            "run": config.run.name,
+            "checkpoint": ", ".join(map(str, folder.checkpoints)),
+            "weights": ", ".join(map(name_of, folder.checkpoints)),
+            "weights_sha256": ", ".join(map(sha256_of, folder.checkpoints)),
+            "device": choose_device(config.run),
+            "engine": choose_engine(config.run).engine.name,
+            "precision": config.predict.precision,
         },
-        status="ok" if views.bad is None else views.bad,
+        config_yaml=config_yaml,
     )
-
-
-def _decode_seconds(decoded: Mapping[str, Decoded], rows: slice) -> dict[str, dict[str, np.ndarray]]:
-    """Time of the heads with a result for each voxel; that of a batch is shared out by the voxels of its events."""
-    sizes = {name: len(next(iter(result.columns.values()))) for name, result in decoded.items() if result.columns}
-    own = rows.stop - rows.start
-    seconds = {
-        name: np.array([decoded[name].seconds * own / max(size, 1)], dtype=np.float32) for name, size in sizes.items()
-    }
-    return {DECODE_TABLE: seconds} if seconds else {}
-
-
-def _in_file(table: Mapping[str, np.ndarray], frame: Frame) -> dict[str, np.ndarray]:
-    """A table with its voxels where the image of the file has them, whatever a transform has moved."""
-    found = dict(table)
-    if "coords" in found:
-        found["coords"] = frame.inverse().voxels(found["coords"])
-    return found

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from torch.utils.data import Dataset
+import numpy as np
+from jaxtyping import Int64
+from torch.utils.data import DataLoader, Dataset
 
+from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.dataset import EventDataset, bad_event_reason, event_rng
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.sampler import BatchConfig, counts_for, pack_events
 from lartpc_sparse.data.transforms import Transform
 
-__all__ = ["PredictionBatch", "PredictionDataset", "Views", "join_views"]
+__all__ = ["PredictionBatch", "PredictionData", "PredictionDataset", "Views", "join_views", "prediction_data"]
 
 _VIEW_POSITION = 1_000_000
 """Place of the view in the chain of random generators: far behind all transforms."""
@@ -69,3 +74,66 @@ def join_views(events: Sequence[Views]) -> PredictionBatch:
     return PredictionBatch(
         tuple(events), collate([views.plain for views in events]), collate(masked) if masked else None
     )
+
+
+@dataclass(frozen=True)
+class PredictionData:
+    """The events of one use, and how they are read and grouped.
+
+    Attributes:
+        events: what is read; `events.reader` is its source.
+        views: the events in their forms.
+        batch: size of a batch.
+        workers: processes that read ahead.
+    """
+
+    events: EventDataset
+    views: PredictionDataset
+    batch: BatchConfig
+    workers: int
+
+    def counts(self) -> Int64[np.ndarray, " E"]:
+        """Voxels of every event where batches are packed by voxels, else zeros."""
+        return counts_for(self.events, self.batch)
+
+    def loader(self, counts: Int64[np.ndarray, " E"], first: int = 0, stop: int | None = None) -> DataLoader[Views]:
+        """Batches (`PredictionBatch`) of the events first..stop-1, in their order.
+
+        Args:
+            counts: from `counts`.
+            first: first event.
+            stop: the event behind the last one; None: all to the end.
+        """
+        order = np.arange(first, len(self.events) if stop is None else stop, dtype=np.int64)
+        batches, _ = pack_events(order, counts, self.batch)
+        return DataLoader(
+            self.views,
+            batch_sampler=[[(0, event) for event in events] for events in batches],
+            collate_fn=join_views,
+            num_workers=self.workers,
+        )
+
+
+def prediction_data(
+    config: ChainConfig, use: Literal["validation", "test"], device: str, batch: BatchConfig
+) -> PredictionData:
+    """The events of `data.validation` or `data.test` for a network that is not trained on them.
+
+    Raises:
+        UserError: files that cannot be read.
+    """
+    assert config.model is not None
+    source = getattr(config.data, use)
+    assert source is not None
+    reader = source.build()
+    events = EventDataset(
+        reader,
+        config.data.transform_list(training=False),
+        seed=config.run.seed,
+        on_bad_event=config.data.on_bad_event,
+        overlay=config.data.overlay_on(reader, use),
+    )
+    masking = config.model.masking_head
+    view = None if masking is None else config.model.heads[masking].view()
+    views = PredictionDataset(events, view, config.run.seed)
+    return PredictionData(events, views, batch, config.data.num_workers(device))

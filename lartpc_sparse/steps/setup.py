@@ -13,6 +13,7 @@ from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.masked_view import MaskedShare
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.data.transforms import Transform
+from lartpc_sparse.jobs import Ranks
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse.engines import EngineChoice, emulates_bf16, registry
@@ -73,9 +74,16 @@ def set_matmul_precision(device: str) -> None:
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
 
 
-def set_threads(run: RunConfig) -> int:
-    """Use `run.threads` CPU threads, or as many as the process may use; returns the number."""
-    threads = run.threads or len(os.sched_getaffinity(0))
+def set_threads(run: RunConfig, ranks: Ranks | None = None) -> int:
+    """Use `run.threads` CPU threads, or as many as the process may use; returns the number.
+
+    torchrun binds its ranks to no processors, so they share those of the node; srun says how many a task has.
+    """
+    available = len(os.sched_getaffinity(0))
+    if ranks is not None and ranks.launcher == "torchrun":
+        available = max(available // ranks.local_size, 1)
+    available = min(available, int(os.environ.get("SLURM_CPUS_PER_TASK", available)))
+    threads = run.threads or available
     torch.set_num_threads(threads)
     return threads
 

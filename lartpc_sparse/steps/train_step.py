@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lightning.pytorch import seed_everything
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.jobs import Ranks
 from lartpc_sparse.network import Network
 from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision, training_dataset
@@ -17,8 +20,12 @@ from lartpc_sparse.weights import find_weights, load_weights
 __all__ = ["run_training"]
 
 
-def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool) -> None:
+def run_training(
+    config: ChainConfig, folder: RunFolder, config_yaml: str, *, resume: bool, ranks: Ranks | None = None
+) -> None:
     """Train, or continue a training that was interrupted; an earlier training of other inputs is kept aside.
+
+    Ranks see the same configuration and read the same files.
 
     Raises:
         UserError: see `fit`; weights to begin with that are missing or of another model.
@@ -41,9 +48,10 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         seed=config.run.seed,
         num_workers=config.data.num_workers(device),
     )
-    if folder.training.exists() and not resume:  # not before `weights` are read, which may be there
-        aside = folder.training.with_name(f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        folder.training.rename(aside)
+    ranks = ranks or Ranks()
+    ranks.wait()  # `weights` are read, which may be in the folder that is put aside
+    if not resume:
+        ranks.on_first(lambda: _put_aside(folder.training))
     fit(
         network,
         config.train,
@@ -52,4 +60,13 @@ def run_training(config: ChainConfig, folder: RunFolder, config_yaml: str, *, re
         device=device,
         config_yaml=config_yaml,
         resume=resume,
+        ranks=ranks,
     )
+
+
+def _put_aside(training: Path) -> None:
+    if not training.exists():
+        return
+    stem = f"training-until-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    names = (stem if number == 0 else f"{stem}-{number}" for number in itertools.count())
+    training.rename(next(path for name in names if not (path := training.with_name(name)).exists()))

@@ -6,18 +6,15 @@ import json
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from lartpc_sparse.config import ChainConfig
-from lartpc_sparse.data.dataset import EventDataset
-from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.heads.tuning import Tuner, with_settings
 from lartpc_sparse.network import Network
 from lartpc_sparse.progress import track
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.load_network import load_network
-from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
+from lartpc_sparse.steps.prediction_data import PredictionBatch, prediction_data
 from lartpc_sparse.steps.run_folder import RunFolder, write_json
 from lartpc_sparse.steps.setup import choose_device, set_matmul_precision
 from lartpc_sparse.weights import sha256_of
@@ -43,27 +40,10 @@ def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
             "the section tune has nothing to choose: no head of "
             f"{', '.join(config.model.heads)} has thresholds; leave the section out"
         )
-    reader = config.data.validation.build()
-    events = EventDataset(
-        reader,
-        config.data.transform_list(training=False),
-        seed=config.run.seed,
-        on_bad_event=config.data.on_bad_event,
-        overlay=config.data.overlay_on(reader, "validation"),
-    )
-    masking = config.model.masking_head
-    view = None if masking is None else config.model.heads[masking].view()
-    sampler = EventBatchSampler(
-        counts_for(events, config.data.batch), config.data.batch, shuffle=False, seed=config.run.seed
-    )
-    loader: DataLoader[Views] = DataLoader(
-        PredictionDataset(events, view, config.run.seed),
-        batch_sampler=sampler,
-        collate_fn=join_views,
-        num_workers=config.data.num_workers(device),
-    )
-    with track("tune", total=len(reader), unit="events", rate="voxels") as bar:
-        for group in loader:
+    data = prediction_data(config, "validation", device, config.data.batch)
+    total = len(data.events)
+    with track("tune", total=total, unit="events", rate="voxels") as bar:
+        for group in data.loader(data.counts()):
             _update(tuners, network, group)
             bar.advance(len(group.events), voxels=group.plain.num_voxels)
     results = {name: tuner.result() for name, tuner in tuners.items()}
@@ -72,7 +52,7 @@ def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
         {
             **provenance(),
             "weights_sha256": sha256_of(folder.checkpoint),
-            "events": len(reader),
+            "events": total,
             "settings": {name: result.settings for name, result in results.items()},
             "trials": {name: result.trials for name, result in results.items()},
         },

@@ -55,6 +55,18 @@ class TrainConfig(Config):
     )
     clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: unlimited")
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one step")
+    loss_across_ranks: Literal["global", "local"] = Field(
+        "global",
+        description="with several ranks: the loss of all their events together, as one rank would have it, or the mean "
+        "of the losses of the ranks, which costs less where there are many",
+    )
+    batch_norm_across_ranks: bool = Field(
+        False, description="with several ranks: batch norms take their statistics over the voxels of all ranks"
+    )
+    on_bad_loss: Literal["stop", "skip"] = Field(
+        "stop",
+        description="a loss that is not finite: stop, or leave the batch out; its events are saved in both cases",
+    )
     devices: int | Literal["auto"] = Field("auto", description="GPUs or CPU processes; auto: all GPUs, one CPU process")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     checkpoint_every_steps: int | None = Field(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,15 +14,19 @@ import torch
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.jobs import LossError, Ranks, note
 from lartpc_sparse.network import Network
 from lartpc_sparse.provenance import provenance
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.train.bad_batch import save_batch
 from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
+from lartpc_sparse.train.gathered import gather_batch, gather_outputs
 from lartpc_sparse.train.muon import Muon
 from lartpc_sparse.train.schedule import rate_factor
 from lartpc_sparse.weights import CHECKPOINT_KEY
 
 __all__ = ["TrainingModule"]
+
+logger = logging.getLogger("lartpc_sparse")
 
 
 class TrainingModule(pl.LightningModule):
@@ -32,6 +38,8 @@ class TrainingModule(pl.LightningModule):
         total_steps: optimiser steps of the whole training, for the schedule.
         total_batches, batches_done: batches of the whole training, and those that an interrupted run had done.
         config_yaml: resolved configuration of the chain, stored in every checkpoint.
+        folder: where batches go whose loss is not finite.
+        ranks: that train together.
     """
 
     def __init__(
@@ -43,6 +51,8 @@ class TrainingModule(pl.LightningModule):
         total_batches: int,
         batches_done: int,
         config_yaml: str,
+        folder: Path,
+        ranks: Ranks,
     ) -> None:
         super().__init__()
         self.network = network
@@ -51,14 +61,25 @@ class TrainingModule(pl.LightningModule):
         self.total_batches = total_batches
         self.batches_done = batches_done
         self.config_yaml = config_yaml
+        self.folder = folder
+        self.ranks = ranks
+        self._statistics: dict[str, Tensor] = {}  # before the step, where a bad batch is left out
+        self._good = 0  # batches since the last optimiser step whose loss was finite
         self._waiting_since = time.monotonic()
         self._step_began = self._waiting_since
         self._waited_s = self._worked_s = 0.0
+        self._voxels = 0  # of the last batch, of all ranks where their events are brought together
 
-    def _terms(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+    @property
+    def _gathers(self) -> bool:
+        return self.ranks.several and self.config.loss_across_ranks == "global"
+
+    def _terms(self, batch: Batch) -> tuple[Batch, Tensor, dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         outputs = self.network(batch)
+        if self._gathers:
+            batch, outputs = gather_batch(batch), gather_outputs(outputs)
         terms = self.network.loss(outputs, batch)
-        return torch.stack(list(terms.values())).sum(), terms, outputs
+        return batch, torch.stack(list(terms.values())).sum(), terms, outputs
 
     def on_train_epoch_start(self) -> None:
         """The share of the time that an epoch waits for data is counted anew."""
@@ -79,26 +100,63 @@ class TrainingModule(pl.LightningModule):
         """Loss of one batch.
 
         Raises:
-            UserError: the loss is not finite; names the events.
+            LossError: the loss is not finite, unless such batches are left out; names the events.
         """
         del batch_idx
-        loss, terms, outputs = self._terms(batch)
-        if not torch.isfinite(loss.detach()):
-            values = {name: float(value.detach()) for name, value in terms.items()}
-            bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
-            raise UserError(
-                f"the loss became {float(loss.detach())} at step {self.global_step} ({bad or 'the sum of all terms'}) "
-                f"on the events {', '.join(map(str, batch.keys))}; look at these events, or lower train.optimizer.lr "
-                "or train.clip_norm. The last checkpoint is kept"
-            )
+        if self.config.on_bad_loss == "skip":
+            self._statistics = {name: value.clone() for name, value in self.network.named_buffers()}
+        batch, loss, terms, outputs = self._terms(batch)
+        bad = not bool(torch.isfinite(loss.detach()))
+        if bad if self._gathers else self.ranks.any(bad):
+            return self._bad_loss(loss, terms, batch)
+        self._good += 1
         with torch.no_grad():
             monitored = self.network.monitor(outputs, batch)
         self._log("train", loss, {**terms, **monitored}, batch)
+        self._voxels = batch.num_voxels
         return loss
+
+    def _bad_loss(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Refuse a loss, or give one without effect in its place."""
+        values = {name: float(value.detach()) for name, value in terms.items()}
+        bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
+        kept: Path | None = None
+        if self.ranks.first or not self._gathers:
+            kept = save_batch(batch, self.folder, self.global_step, self.ranks.rank)
+        text = (
+            f"the loss became {float(loss.detach())} at step {self.global_step} ({bad or 'the sum of all terms'}) "
+            f"on the events {', '.join(map(str, batch.keys))}"
+        )
+        note("bad_loss", step=self.global_step, terms={k: str(v) for k, v in values.items()}, batch=str(kept))
+        if self.config.on_bad_loss == "stop":
+            raise LossError(
+                f"{text}; they are kept in {kept}: look at these events, or lower train.optimizer.lr or "
+                "train.clip_norm, or leave such batches out with train.on_bad_loss: skip. The last checkpoint is kept"
+            )
+        if self.ranks.first:
+            logger.warning("%s; the batch is left out and kept in %s", text, kept)
+        with torch.no_grad():
+            for name, value in self.network.named_buffers():
+                value.copy_(self._statistics[name])
+        return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """One step; none when all of its batches were left out."""
+        if self.config.on_bad_loss == "stop" or optimizer_closure is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+            return
+        loss = optimizer_closure()
+        if self._good:
+            super().optimizer_step(epoch, batch_idx, optimizer, lambda: loss)
+        else:
+            optimizer.zero_grad()
+        self._good = 0
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the speed of the step and its learning rate."""
-        del outputs, batch_idx
+        del outputs, batch, batch_idx
         now = time.monotonic()
         waited, worked = self._step_began - self._waiting_since, now - self._step_began
         self._waited_s += waited
@@ -106,7 +164,7 @@ class TrainingModule(pl.LightningModule):
         self.log_dict(
             {
                 "lr": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
-                "voxels_per_s": batch.num_voxels / max(waited + worked, 1e-9),
+                "voxels_per_s": self._voxels / max(waited + worked, 1e-9),
                 "data_wait_fraction": waited / max(waited + worked, 1e-9),
             }
         )
@@ -115,7 +173,7 @@ class TrainingModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and monitored quantities of one validation batch."""
         del batch_idx
-        loss, terms, outputs = self._terms(batch)
+        batch, loss, terms, outputs = self._terms(batch)
         self._log("val", loss, {**terms, **self.network.monitor(outputs, batch)}, batch)
 
     def on_validation_end(self) -> None:
@@ -129,7 +187,7 @@ class TrainingModule(pl.LightningModule):
             batch_size=len(batch),
             on_step=training,
             on_epoch=not training,
-            sync_dist=not training,
+            sync_dist=not training and not self._gathers,  # gathered ones are the same on all ranks
         )
 
     def configure_optimizers(self) -> Any:
@@ -147,7 +205,7 @@ class TrainingModule(pl.LightningModule):
             **provenance(),
             "config": self.config_yaml,
             "epoch": self.trainer.current_epoch,
-            "batch": progress.ready,
+            "batch": progress.completed,
         }
 
 

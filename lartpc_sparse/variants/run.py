@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from lartpc_sparse.chain import run_chain
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.jobs import find_ranks, launched
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder
 from lartpc_sparse.variants.layout import Study
@@ -47,10 +48,10 @@ def run_study(
         UserError: the simulation or a variant failed; says how many are done. Any other error of a variant is raised
             as it is, with `keep_going` after the others have run.
     """
-    if getattr(rank_zero_only, "rank", 0) != 0:  # set by Lightning from the launcher's environment
+    if not launched() and getattr(rank_zero_only, "rank", 0) != 0:  # started by Lightning for one of several GPUs
         _join(chosen, only)
         return
-    console = Console()
+    console = Console(quiet=not find_ranks().first)
     steps = tuple(only)
     if study.simulation is not None:
         if not only or "simulate" in only:
@@ -59,6 +60,20 @@ def run_study(
         steps = tuple(step for step in only if step != "simulate")
     if only and not steps:
         return
+    _run_all(study, chosen, chain=chain, steps=steps, force=force, keep_going=keep_going)
+
+
+def _run_all(
+    study: Study,
+    chosen: Sequence[Variant[ChainConfig]],
+    *,
+    chain: str,
+    steps: Sequence[str],
+    force: bool,
+    keep_going: bool,
+) -> None:
+    ranks = find_ranks()
+    console = Console(quiet=not ranks.first)
     failures: dict[str, Exception] = {}
     for number, variant in enumerate(chosen, start=1):
         _head(console, f"variant {number} of {len(chosen)}: {variant.name}")
@@ -69,7 +84,8 @@ def run_study(
             if keep_going:
                 _tell(console, variant.name, error)
         last = number == len(chosen) or (bool(failures) and not keep_going)
-        _sum_up(study, failures, chain, console if last else None)
+        if ranks.first:
+            _sum_up(study, failures, chain, console if last else None)
         if last and failures:
             _raise(failures, chosen[:number], chosen)
         if last:

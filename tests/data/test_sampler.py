@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from lartpc_sparse.data.rank_shares import divide
 from lartpc_sparse.data.readers import SampleConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for, pack_events
 from lartpc_sparse.schema import UserError
@@ -62,28 +61,56 @@ def test_budget_packing_equals_a_plain_loop(counts: list[int], budget: int, rand
         assert len(one) == 1 or sum(counts[event] for event in one) <= budget
 
 
-@given(counts_lists, batch_configs, st.integers(1, 4), st.booleans())
+@given(counts_lists, batch_configs, st.integers(2, 4), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_ranks_share_an_epoch(counts: list[int], batch: BatchConfig, world_size: int, shuffle: bool) -> None:
-    alone = sampler(counts, batch, shuffle=shuffle).batches(1)
-    shares = [
-        sampler(counts, batch, shuffle=shuffle, rank=rank, world_size=world_size).batches(1)
-        for rank in range(world_size)
-    ]
-    lengths = [len(share) for share in shares]
-    seen = Counter(tuple(one) for share in shares for one in share)
-    if shuffle:
-        assert len(set(lengths)) == 1
-        assert set(seen) == {tuple(one) for one in alone}
-        repeats = sum(seen.values()) - len(alone)
-        assert 0 <= repeats < world_size
-        if repeats <= len(alone):
-            assert seen == Counter(tuple(one) for one in alone + alone[:repeats])
-    else:
-        assert max(lengths) - min(lengths) <= 1
-        assert seen == Counter(tuple(one) for one in alone)
-    together = [shares[i % world_size][i // world_size] for i in range(len(alone))]
-    assert together == alone  # batch i belongs to rank i modulo world_size
+    samplers = [sampler(counts, batch, shuffle=shuffle, rank=rank, world_size=world_size) for rank in range(world_size)]
+    shares = [one.batches(1) for one in samplers]
+    assert len({len(share) for share in shares}) == 1
+    seen = [event for share in shares for one in share for event in one if event != -1]
+    assert sorted(seen) == list(range(len(counts)))  # each once: nothing is repeated, nothing dropped
+    assert all(one == [-1] or -1 not in one for share in shares for one in share)
+    for step in range(len(shares[0]) - 1):
+        assert all(share[step] != [-1] for share in shares)  # only in the last batch a rank may have no event
+    assert samplers[0].imbalance(1) >= 1.0
+    if batch.max_voxels is not None:
+        for share in shares:
+            for one in share:
+                voxels = sum(max(counts[event], 1) for event in one if event >= 0)
+                assert len(one) == 1 or voxels <= batch.max_voxels
+
+
+def test_ranks_have_the_batches_of_one_rank_with_larger_ones() -> None:
+    counts = list(range(1, 24))
+    alone = sampler(counts, BatchConfig(events=6)).batches(2)
+    shares = [sampler(counts, BatchConfig(events=3), rank=rank, world_size=2).batches(2) for rank in (0, 1)]
+    assert [sorted(one) for one in alone] == [sorted([*a, *b]) for a, b in zip(*shares, strict=True)]
+
+
+def test_shares_are_about_even() -> None:
+    rng = np.random.default_rng(3)
+    counts = rng.lognormal(7.5, 1.0, 2000).astype(np.int64)
+    batch = BatchConfig(events=8)
+    divided = EventBatchSampler(counts, batch, shuffle=True, seed=1, rank=0, world_size=4).imbalance(0)
+    in_turn = np.array([counts[n : n + 8].sum() for n in range(0, 2000, 8)][:248]).reshape(-1, 4)
+    assert divided < 1.1
+    assert divided - 1.0 < (in_turn.max(1).sum() / in_turn.mean(1).sum() - 1.0) / 3.0
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=7), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_divided_within_the_bound_of_graham(counts: list[int], ranks: int) -> None:
+    sizes = [max(count, 1) for count in counts]
+    shares = divide(list(range(len(counts))), np.array(counts, dtype=np.int64), ranks)
+    assert sorted(event for share in shares for event in share) == list(range(len(counts)))
+    assert all(share == sorted(share) for share in shares)
+
+    def largest(owners: Sequence[int]) -> int:
+        return max(sum(size for size, owner in zip(sizes, owners, strict=True) if owner == r) for r in range(ranks))
+
+    best = min(map(largest, itertools.product(range(ranks), repeat=len(sizes))))
+    found = max(sum(sizes[event] for event in share) for share in shares)
+    assert best <= found <= best * (4 / 3 - 1 / (3 * ranks)) + 1e-9
 
 
 def test_order_depends_on_seed_and_epoch_only() -> None:
@@ -113,7 +140,7 @@ def test_drop_last_drops_what_is_not_full() -> None:
     assert [len(b) for b in sampler([1] * 10, BatchConfig(events=4), drop_last=True).batches(0)] == [4, 4]
     assert [len(b) for b in sampler([1] * 8, BatchConfig(events=4), drop_last=True).batches(0)] == [4, 4]
     shares = [sampler([1] * 22, BatchConfig(events=4), drop_last=True, rank=r, world_size=2).batches(0) for r in (0, 1)]
-    assert [len(share) for share in shares] == [2, 2]  # 5 full batches; the fifth has no partner
+    assert [len(share) for share in shares] == [2, 2]  # two full ones of 8 events; 6 are left over
     assert len({e for share in shares for one in share for e in one}) == 16
     voxels = sampler([10] * 5, BatchConfig(max_voxels=20), drop_last=True).batches(0)
     assert [len(b) for b in voxels] == [2, 2]

@@ -14,6 +14,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
 from pydantic import Field, field_validator
 
+from lartpc_sparse.data.claimed_sizes import check_claimed_sizes
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.readers.base import ReaderConfig
 from lartpc_sparse.data.readers.file_list import resolve_files
@@ -185,16 +186,25 @@ def open_hdf5(path: str) -> h5py.File:
     """An HDF5 file for reading.
 
     Raises:
-        UserError: missing, not HDF5, truncated, or not readable.
+        UserError: missing, not HDF5, truncated, not readable, or it claims far more than it stores.
     """
     try:  # no locks: many clusters' file systems refuse them, and the file is only read
-        return h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNK_CACHE_BYTES)
+        file = h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNK_CACHE_BYTES)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except DAMAGE as error:
         raise UserError(
             f"{path} cannot be opened as HDF5 ({error}); it is not HDF5, or truncated: copy it again"
         ) from error
+    try:
+        check_claimed_sizes(file, path)
+    except DAMAGE as error:
+        file.close()
+        raise UserError(f"{path} is damaged ({error}): copy it again") from error
+    except UserError:
+        file.close()
+        raise
+    return file
 
 
 @contextmanager

@@ -1,0 +1,46 @@
+"""What a batch job needs: ranks, locks, signals, an event log, a heartbeat and exit codes."""
+
+from lartpc_sparse.jobs.errors import (
+    EXIT_CODES,
+    LockedError,
+    LossError,
+    OutputError,
+    RankError,
+    Stopped,
+    output_error,
+)
+from lartpc_sparse.jobs.event_log import EventLog, note
+from lartpc_sparse.jobs.files import replace_durably, require_space, sync_folder
+from lartpc_sparse.jobs.heartbeat import Heartbeat
+from lartpc_sparse.jobs.job import running
+from lartpc_sparse.jobs.lock import locked
+from lartpc_sparse.jobs.ranks import Ranks, find_ranks, joined, launched
+from lartpc_sparse.jobs.resources import peak_memory_bytes
+from lartpc_sparse.jobs.shard import Shard
+from lartpc_sparse.jobs.stop import StopSignals, stopping_at_once
+
+__all__ = [
+    "EXIT_CODES",
+    "EventLog",
+    "Heartbeat",
+    "LockedError",
+    "LossError",
+    "OutputError",
+    "RankError",
+    "Ranks",
+    "Shard",
+    "StopSignals",
+    "Stopped",
+    "find_ranks",
+    "joined",
+    "launched",
+    "locked",
+    "note",
+    "output_error",
+    "peak_memory_bytes",
+    "replace_durably",
+    "require_space",
+    "running",
+    "stopping_at_once",
+    "sync_folder",
+]

@@ -1,0 +1,93 @@
+"""A group of events through the network, results aligned with the voxels of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from lartpc_sparse.config import PredictConfig
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.frame import Frame
+from lartpc_sparse.data.prediction_file import Prediction, scatter_to_input
+from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
+from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
+from lartpc_sparse.heads import Decoded
+from lartpc_sparse.heads.base import DECODE_TABLE
+from lartpc_sparse.steps.averaged_outputs import Predictor
+from lartpc_sparse.steps.prediction_data import PredictionBatch, Views
+
+__all__ = ["predict_batch"]
+
+_FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
+    """Predictions of a group of events, in order."""
+    network = predictor.first
+    device = next(network.parameters()).device
+    masking = network.config.masking_head
+    decoded: dict[str, Decoded] = {}
+    for batch, names in (
+        (group.plain, tuple(name for name in network.config.heads if name != masking)),
+        (group.masked, () if masking is None else (masking,)),
+    ):
+        if batch is not None and names:
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
+            ):
+                moved = batch.to(device)
+                decoded |= network.decode(predictor.outputs(moved, names), moved)
+    offsets = group.plain.offsets.tolist()
+    for number, views in enumerate(group.events):
+        rows = slice(offsets[number], offsets[number + 1])
+        prediction = _prediction(views, group.plain.events[number], rows, number, decoded)
+        for name, head in network.config.heads.items():
+            prediction = head.finish(name, prediction)
+        yield prediction
+
+
+def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded]) -> Prediction:
+    """One event: per-voxel results scattered back to the rows of the file."""
+    columns = {
+        f"{head}/{name}": scatter_to_input(
+            values[rows], event.inverse_index, np.nan if values.dtype.kind == "f" else -1
+        )
+        for head, result in decoded.items()
+        for name, values in result.columns.items()
+    }
+    kinds = {"semantic": np.int8, **dict.fromkeys(("instance", "group", "interaction", "pid"), np.int32)}
+    return Prediction(
+        key=views.raw.key,
+        coords=views.raw.coords,
+        energy=views.raw.energy,
+        truth={name: views.raw.labels[name].astype(kind) for name, kind in kinds.items() if name in views.raw.labels},
+        columns=columns,
+        tables={
+            VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
+            **_decode_seconds(decoded, rows),
+            TRUE_PARTICLES: true_particles(views.raw),
+            **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
+        },
+        status="ok" if views.bad is None else views.bad,
+    )
+
+
+def _decode_seconds(decoded: Mapping[str, Decoded], rows: slice) -> dict[str, dict[str, np.ndarray]]:
+    """Time of the heads with a result for each voxel; that of a batch is shared out by the voxels of its events."""
+    sizes = {name: len(next(iter(result.columns.values()))) for name, result in decoded.items() if result.columns}
+    own = rows.stop - rows.start
+    seconds = {
+        name: np.array([decoded[name].seconds * own / max(size, 1)], dtype=np.float32) for name, size in sizes.items()
+    }
+    return {DECODE_TABLE: seconds} if seconds else {}
+
+
+def _in_file(table: Mapping[str, np.ndarray], frame: Frame) -> dict[str, np.ndarray]:
+    """A table with its voxels where the image of the file has them, whatever a transform has moved."""
+    found = dict(table)
+    if "coords" in found:
+        found["coords"] = frame.inverse().voxels(found["coords"])
+    return found

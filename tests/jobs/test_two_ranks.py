@@ -1,0 +1,135 @@
+"""Two processes of one job, really started: the same losses, weights and predictions as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from job_runner import Runner, assert_same_columns, events, training_log, weights
+
+JobChain = Callable[..., list[str]]
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-5
+"""Relative, of every logged number: float32 sums in another order."""
+
+ALL_HEADS = (
+    "model.heads={semantic: {kind: semantic}, particles: {kind: spatial_embedding}, graph: {kind: voxel_graph},"
+    " gaps: {kind: inpaint, region: {kind: mask_boxes, size: 6, count: 4}, regression: {weighting: learned_softmax}}}"
+)
+
+
+def numbers(folder: Path) -> list[dict[str, float]]:
+    return [{name: float(value) for name, value in row.items() if value} for row in training_log(folder)]
+
+
+def assert_close(one: Path, other: Path) -> None:
+    rows, others = numbers(one), numbers(other)
+    assert len(rows) == len(others)
+    for row, theirs in zip(rows, others, strict=True):
+        assert row.keys() == theirs.keys()
+        for name, value in row.items():
+            assert theirs[name] == pytest.approx(value, rel=TOLERANCE, abs=1e-7), (row["step"], name)
+
+
+def test_two_ranks_have_the_losses_of_one(runner: Runner, job_chain: JobChain, tmp_path: Path) -> None:
+    # Five events in batches of four: in the last batch, one rank has an event, the other none.
+    shared = (ALL_HEADS, "train.batch_norm_across_ranks=true", "data.train.limit=5", "data.validation.limit=3")
+    assert runner.run(job_chain("one", *shared, "data.batch.events=4")) == 0, runner.output
+    assert runner.run_ranks(job_chain("two", *shared)) == [0, 0], runner.output
+    assert_close(tmp_path / "one", tmp_path / "two")
+    ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, values in ours.items():  # Adam divides by the size of a gradient, so tiny ones show more
+        torch.testing.assert_close(theirs[name], values, rtol=1e-3, atol=1e-4, msg=name)
+    told = [event for event in events(tmp_path / "two") if event["event"] == "rank_imbalance"]
+    assert len(told) == 1
+    assert 1.0 <= told[0]["fullest_over_mean"] <= 2.0
+    assert {event["rank"] for event in events(tmp_path / "two")} == {0, 1}
+
+
+def test_accumulated_gradients_and_other_norms(runner: Runner, job_chain: JobChain, tmp_path: Path) -> None:
+    shared = ("model.backbone.norm=layer", "train.accumulate=2", "data.train.limit=6", "train.epochs=1")
+    assert runner.run(job_chain("one", *shared, "data.batch.events=2")) == 0, runner.output
+    assert runner.run_ranks(job_chain("two", *shared, "data.batch.events=1")) == [0, 0], runner.output
+    assert_close(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_torchrun_runs_a_chain_without_other_flags(job_chain: JobChain, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lartpc_sparse.run"]
+    steps = job_chain("run", "train.epochs=1", "data.train.limit=2", only="train predict")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *steps], check=False, cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("predict: wrote") == 1
+    assert "2 ranks on 1 nodes" in done.stdout
+    assert (tmp_path / "run" / "predictions.h5").exists()
+
+
+def test_predictions_are_the_same_whoever_makes_them(runner: Runner, job_chain: JobChain, tmp_path: Path) -> None:
+    assert runner.run(job_chain("train")) == 0, runner.output
+    chosen = f"predict.checkpoint={tmp_path / 'train' / 'training' / 'best.ckpt'}"
+    assert runner.run(job_chain("one", chosen, only="predict")) == 0, runner.output
+    assert runner.run_ranks(job_chain("two", chosen, only="predict")) == [0, 0], runner.output
+    assert_same_columns(tmp_path / "one" / "predictions.h5", tmp_path / "two" / "predictions.h5")
+
+    # A job array: each share by itself, then a run that only joins.
+    array = job_chain("array", chosen, only="predict")
+    assert [runner.run([*array, "--shard", f"{number}/3"]) for number in (2, 0)] == [0, 0], runner.output
+    assert not (tmp_path / "array" / "predictions.h5").exists()
+    parts = list((tmp_path / "array" / "predictions.h5.parts").rglob("*.h5"))
+    assert 0 < len(parts) < 3
+    damaged = parts[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert runner.run(array) == 0, runner.output
+    assert "is damaged or missing and is predicted again" in runner.output.replace("\n", " ").replace("  ", " ")
+    assert_same_columns(tmp_path / "one" / "predictions.h5", tmp_path / "array" / "predictions.h5")
+    assert not (tmp_path / "array" / "predictions.h5.parts").exists()
+    done = [event["part"] for event in events(tmp_path / "array") if event["event"] == "part_done"]
+    assert set(done) == {0, 1, 2}
+    assert len(done) == 4  # the damaged one twice
+
+
+def test_a_rank_that_dies_ends_the_job_and_the_next_one_continues(
+    runner: Runner, job_chain: JobChain, tmp_path: Path
+) -> None:
+    options = ("train.epochs=3", "train.checkpoint_every_steps=1", "data.batch.events=1", "data.train.limit=6")
+    assert runner.run_ranks(job_chain("whole", *options)) == [0, 0], runner.output
+    ranks = runner.start_ranks(job_chain("hurt", *options))
+    last = tmp_path / "hurt" / "training" / "last.ckpt"
+    until = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(ranks[1], signal.SIGKILL)
+    codes = [runner.wait(number) for number in ranks]
+    assert codes[1] == -signal.SIGKILL
+    assert codes[0] in (1, 6), runner.output
+    assert runner.run_ranks(job_chain("hurt", *options)) == [0, 0], runner.output
+    assert training_log(tmp_path / "hurt") == training_log(tmp_path / "whole")
+    ours, theirs = weights(tmp_path / "hurt"), weights(tmp_path / "whole")
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_signal_on_one_rank_stops_all_of_them_at_one_step(
+    runner: Runner, job_chain: JobChain, tmp_path: Path
+) -> None:
+    options = ("train.epochs=40", "data.batch.events=1", "data.train.limit=6", "data.validation=null")
+    ranks = runner.start_ranks(job_chain("run", *options))
+    log = tmp_path / "run" / "training" / "training.csv"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and log.read_text().count("\n") > 5):
+        time.sleep(0.01)
+    os.kill(ranks[1], signal.SIGUSR1)
+    assert [runner.wait(number) for number in ranks] == [75, 75], runner.output
+    stopped = [event for event in events(tmp_path / "run") if event["event"] == "training_stopped"]
+    assert len({event["step"] for event in stopped}) == 1
+    assert len(np.unique([event["rank"] for event in stopped])) == 2
