@@ -52,7 +52,7 @@ def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
         overlay=config.data.overlay_on(reader, "validation"),
     )
     masking = config.model.masking_head
-    view = None if masking is None else config.model.heads[masking].view()
+    view = None if masking is None else config.model.heads[masking].inference_view()
     sampler = EventBatchSampler(
         counts_for(events, config.data.batch), config.data.batch, shuffle=False, seed=config.run.seed
     )
