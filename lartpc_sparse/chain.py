@@ -16,7 +16,16 @@ from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
+from lartpc_sparse.steps import (
+    RunFolder,
+    run_evaluation,
+    run_filling,
+    run_prediction,
+    run_simulation,
+    run_training,
+    run_tuning,
+)
+from lartpc_sparse.steps.fill_step import on_filled_events
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import file_identity, fingerprint, weights_identity, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
@@ -26,7 +35,7 @@ from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
 
-STEPS = ("simulate", "train", "tune", "predict", "evaluate", "report")
+STEPS = ("simulate", "train", "tune", "inpaint", "predict", "evaluate", "report")
 
 _AFTER_TUNING = STEPS[STEPS.index("tune") + 1 :]
 
@@ -132,6 +141,7 @@ def _output(step: str, folder: RunFolder) -> Path:
         "simulate": folder.simulation_summary,
         "train": folder.training,
         "tune": folder.tuned,
+        "inpaint": folder.filled,
         "predict": folder.predictions,
         "evaluate": folder.metrics,
         "report": folder.report,
@@ -168,6 +178,8 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "overlay": _overlay_files(config, "validation"),
             "checkpoint": weights_identity(folder.checkpoint),
         }
+    if step == "inpaint":
+        return _filling_inputs(config, section)
     if step == "predict":
         used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
         return {
@@ -177,8 +189,25 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
             "overlay": _overlay_files(config, "test"),
+            "filled": None if config.inpaint is None else file_identity(folder.filled),
             "checkpoints": [weights_identity(path) for path in folder.checkpoints],
         }
+    return _result_inputs(step, section, folder)
+
+
+def _filling_inputs(config: ChainConfig, section: dict[str, Any]) -> dict[str, Any]:
+    assert config.inpaint is not None
+    weights = config.inpaint.weights
+    return {
+        "seed": config.run.seed,
+        "data": {name: section["data"][name] for name in ("test", "on_bad_event")},
+        "inpaint": section["inpaint"],
+        "files": _reader_files(config, "test"),
+        "weights": None if weights is None else weights_identity(find_weights(weights)),
+    }
+
+
+def _result_inputs(step: str, section: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     if step == "evaluate":
         return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}
     return {
@@ -216,7 +245,8 @@ def _run(step: str, config: ChainConfig, folder: RunFolder, config_yaml: str, *,
         "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=repeat),
         "train": lambda: run_training(config, folder, config_yaml, resume=resume),
         "tune": lambda: run_tuning(config, folder),
-        "predict": lambda: run_prediction(config, folder, config_yaml),
+        "inpaint": lambda: run_filling(config, folder),
+        "predict": lambda: run_prediction(on_filled_events(config, folder), folder, config_yaml),
         "evaluate": lambda: run_evaluation(config, folder),
         "report": lambda: _report(config, folder, config_yaml),
     }

@@ -138,10 +138,9 @@ class InpaintHead(Head):
         return {"logit": torch.logit(probability), "energy": torch.stack([each["energy"] for each in outputs]).mean(0)}
 
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
-        """One table an event: `coords`, `probability`, `energy`, `fill` in MeV, `gap`, and the truth `active`,
-        `target_energy`.
+        """One table an event: `coords`, `probability`, `energy`, `fill`, `gap`; truth `active` and `target_energy`.
 
-        `energy` is what the voxel holds if it is active, `fill` what it gets: 0 below `threshold`.
+        `energy` (MeV) is what the voxel holds if it is active, `fill` what it gets: 0 below `threshold`.
         """
         del semantic
         candidate = batch.labels["candidate"]

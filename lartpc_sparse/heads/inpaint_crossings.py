@@ -1,4 +1,4 @@
-"""What is filled into the gaps of an event, by the network and by the baselines, and the true tracks that cross them."""
+"""What is filled into the gaps of an event, and the true tracks that cross them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def filled_energy(
     for number in np.unique(gap[chosen]):
         own = gap == number
         filled, rest = np.flatnonzero(own & chosen), np.flatnonzero(own & ~chosen)
-        distance, nearest = cKDTree(coords[filled]).query(coords[rest], distance_upper_bound=REACH + 1e-9)
+        found_there = cKDTree(coords[filled]).query(coords[rest], distance_upper_bound=REACH + 1e-9)
+        distance, nearest = np.asarray(found_there[0]), np.asarray(found_there[1])
         near = np.isfinite(distance)
         np.add.at(found, filled[nearest[near]], mean[rest[near]])
     return found.astype(np.float32)

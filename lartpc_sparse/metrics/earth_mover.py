@@ -37,7 +37,7 @@ def earth_mover_distance(
     # one of the n + m sums follows from the others; leaving it out spares the solver a rounding quarrel
     found = linprog(
         cdist(first.astype(np.float64), second.astype(np.float64)).reshape(-1),
-        A_eq=equal[:-1],
+        A_eq=equal[:-1],  # type: ignore[call-overload]  # the stubs know no sparse arrays
         b_eq=np.concatenate([a / a.sum(), b / b.sum()])[:-1],
         method="highs",
     )

@@ -152,7 +152,7 @@ def crossing_summary(
         number = np.array([values[name](one) for one in crossings], dtype=np.float64)
         bins = []
         for low, high in zip(limits, (*limits[1:], np.inf), strict=True):
-            rows = np.flatnonzero((number >= low) & (number < high))
+            rows = np.flatnonzero((number >= low) & (number < high)).tolist()
             about = {"from": float(low), "to": None if np.isinf(high) else float(high)}
             bins.append({**about, **_methods([crossings[row] for row in rows])})
         against[name] = bins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class GapScore:
     charge_true: float
     charge_predicted: float
     chamfer: float | None
-    tolerant: TolerantCounts = TolerantCounts()
+    tolerant: TolerantCounts = field(default_factory=TolerantCounts)
 
 
 def count_voxels(gap: GapResult, thresholds: Sequence[float]) -> VoxelCounts:

@@ -87,7 +87,7 @@ def count_tolerant(predicted: Int[np.ndarray, "P D"], true: Int[np.ndarray, "T D
     if not len(predicted) or not len(true):
         return TolerantCounts(len(predicted), len(true))
     near = [
-        int((cKDTree(other).query(own, p=np.inf, distance_upper_bound=1.5)[0] <= 1).sum())
+        int(np.isfinite(cKDTree(other).query(own, p=np.inf, distance_upper_bound=1.5)[0]).sum())
         for own, other in ((predicted, true), (true, predicted))
     ]
     return TolerantCounts(len(predicted), len(true), near[0], near[1])

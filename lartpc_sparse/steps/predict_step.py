@@ -124,14 +124,14 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])
-        prediction = _prediction(views, group.plain.events[number], rows, number, decoded, masking)
+        prediction = _prediction(views, group.plain.events[number], rows, number, decoded, masking=masking)
         for name, head in network.config.heads.items():
             prediction = head.finish(name, prediction)
         yield prediction
 
 
 def _prediction(
-    views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded], masking: str | None
+    views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded], *, masking: str | None
 ) -> Prediction:
     """One event: per-voxel results scattered back to the rows of the file."""
     columns = {

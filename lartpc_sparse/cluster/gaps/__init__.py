@@ -3,6 +3,7 @@
 from lartpc_sparse.cluster.gaps.bridges import Bridges, BridgesConfig, find_bridges
 from lartpc_sparse.cluster.gaps.candidates import CandidatesConfig, DenseConfig, GrownConfig
 from lartpc_sparse.cluster.gaps.exits import Exits, find_exits
+from lartpc_sparse.cluster.gaps.filled_event import filled_event
 from lartpc_sparse.cluster.gaps.fills import Fill, crossing_ends, line_fill, own_ends_fill, reflection_fill
 from lartpc_sparse.cluster.gaps.tubes import Points, dilated, sample_lines, unique_inside, voxels_of_line
 
@@ -17,6 +18,7 @@ __all__ = [
     "Points",
     "crossing_ends",
     "dilated",
+    "filled_event",
     "find_bridges",
     "find_exits",
     "line_fill",

@@ -188,10 +188,11 @@ def _likelihood(
 ) -> Float32[np.ndarray, " G"]:
     likely = np.zeros(len(found))
     if len(found) and len(rays):
-        distance, row = cKDTree(rays).query(found, distance_upper_bound=8.0)
+        nearest = cKDTree(rays).query(found, distance_upper_bound=8.0)
+        distance, row = np.asarray(nearest[0]), np.asarray(nearest[1])
         near = np.isfinite(distance)
         likely[near] = 0.5 * np.exp(-0.5 * (distance[near] / width[row[near]]) ** 2)
     if len(found) and len(bridges):
-        distance, _ = cKDTree(bridges).query(found, distance_upper_bound=8.0)
+        distance = np.asarray(cKDTree(bridges).query(found, distance_upper_bound=8.0)[0])
         likely = np.maximum(likely, np.exp(-0.5 * distance**2))
     return likely.astype(np.float32)

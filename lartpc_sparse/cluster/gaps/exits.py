@@ -64,7 +64,7 @@ def find_exits(
                 if (side == 0 and box[0, axis] == 0) or (side == 1 and box[1, axis] >= image_size[axis]):
                     continue
                 rows, layer = rim_rows(coords, box, axis, side, depth)
-                found = _exits_of_face(coords[rows], energy[rows], layer, axis, side, depth)
+                found = _exits_of_face(coords[rows], energy[rows], layer, axis=axis, side=side, depth=depth)
                 parts += [(number, 2 * axis + side, *one) for one in found]
     return Exits(
         box=np.array([part[0] for part in parts], dtype=np.int64),
@@ -94,6 +94,7 @@ def _exits_of_face(
     coords: Int32[np.ndarray, "M D"],
     energy: Float32[np.ndarray, " M"],
     layer: Int64[np.ndarray, " M"],
+    *,
     axis: int,
     side: int,
     depth: int,

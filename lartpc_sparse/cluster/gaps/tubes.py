@@ -55,7 +55,8 @@ def voxels_of_line(
 def dilated(coords: Int32[np.ndarray, "N D"], radius: float) -> Int32[np.ndarray, "M D"]:
     """Every voxel within `radius` (Euclidean) of one of the given ones, with repeats."""
     offsets = _ball(coords.shape[1], radius)
-    return (coords[:, None, :] + offsets[None]).reshape(-1, coords.shape[1])
+    found: Int32[np.ndarray, "M D"] = (coords[:, None, :] + offsets[None]).reshape(-1, coords.shape[1])
+    return found
 
 
 @cache

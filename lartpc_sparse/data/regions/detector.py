@@ -105,10 +105,10 @@ class DetectorGapsConfig(RegionConfig):
     )
 
     @model_validator(mode="after")
-    def _has_gaps(self) -> DetectorGapsConfig:
-        if isinstance(self.shift, tuple) and not isinstance(self.geometry, str):
-            if len(self.shift) != len(self.geometry.axes):
-                raise ValueError(f"shift has {len(self.shift)} numbers for {len(self.geometry.axes)} axes")
+    def _shift_fits(self) -> DetectorGapsConfig:
+        axes = None if isinstance(self.geometry, str) else self.geometry.axes
+        if isinstance(self.shift, tuple) and axes is not None and len(self.shift) != len(axes):
+            raise ValueError(f"shift has {len(self.shift)} numbers for {len(axes)} axes")
         return self
 
     def detector(self) -> Geometry:

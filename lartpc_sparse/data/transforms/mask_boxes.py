@@ -22,7 +22,7 @@ __all__ = [
     "MaskBoxes",
     "MaskBoxesConfig",
     "add_empty_mask",
-    "box_of_voxel",
+    "blank_like",
     "grid_positions",
     "mask_event",
     "mask_regions",
@@ -151,9 +151,9 @@ def mask_event(
     """The event without the voxels in `boxes`, followed by the candidates, all of them in the boxes.
 
     Labels added: `candidate` bool; `active` bool, a candidate that was a voxel; `target_energy` float32, the
-    energy of that voxel, else 0; `gap` int64, number of the first box that holds it, -1 outside; `crossing` int64, what
-    the charge is summed over, by default the gap. Candidates have energy 0 and in the other labels -1 (integers), 0 (floats) or False. `inverse_index` of the removed voxels is -1,
-    and `gaps` are the boxes.
+    energy of that voxel, else 0; `gap` int64, number of the first box that holds it, -1 outside; `crossing` int64,
+    what the charge is summed over, by default the gap. Candidates have energy 0 and in the other labels -1 (integers),
+    0 (floats) or False. `inverse_index` of the removed voxels is -1, and `gaps` are the boxes.
 
     Raises:
         ValueError: a label column is unsigned and cannot hold -1.
@@ -179,7 +179,7 @@ def mask_event(
         energy=np.concatenate([kept.energy, np.zeros(len(candidates), dtype=np.float32)]),
         feats=np.concatenate([kept.feats, candidate_feats]),
         labels={
-            name: np.concatenate([column, columns.get(name, _blank_like(name, column, len(candidates)))])
+            name: np.concatenate([column, columns.get(name, blank_like(name, column, len(candidates)))])
             for name, column in kept.labels.items()
         },
         gaps=boxes,
@@ -215,7 +215,7 @@ def rows_of(wanted: Int32[np.ndarray, "N D"], coords: Int32[np.ndarray, "G D"]) 
     return found
 
 
-def _blank_like(name: str, column: Shaped[np.ndarray, " N"], count: int) -> Shaped[np.ndarray, " G"]:
+def blank_like(name: str, column: Shaped[np.ndarray, " N"], count: int) -> Shaped[np.ndarray, " G"]:
     """`count` values of the column's type that mean: nothing is known."""
     if column.dtype.kind == "u":
         raise ValueError(f"label {name} is {column.dtype}, which has no -1; use a signed integer type")
