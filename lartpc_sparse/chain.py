@@ -16,16 +16,8 @@ from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.steps import (
-    RunFolder,
-    run_evaluation,
-    run_filling,
-    run_prediction,
-    run_simulation,
-    run_training,
-    run_tuning,
-)
-from lartpc_sparse.steps.fill_step import on_filled_events
+from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
+from lartpc_sparse.steps.fill_step import filling_inputs, on_filled_events, run_filling
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import file_identity, fingerprint, weights_identity, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
@@ -179,7 +171,7 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "checkpoint": weights_identity(folder.checkpoint),
         }
     if step == "inpaint":
-        return _filling_inputs(config, section)
+        return filling_inputs(config, _reader_files(config, "test"))
     if step == "predict":
         used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
         return {
@@ -193,18 +185,6 @@ def _inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, Any]
             "checkpoints": [weights_identity(path) for path in folder.checkpoints],
         }
     return _result_inputs(step, section, folder)
-
-
-def _filling_inputs(config: ChainConfig, section: dict[str, Any]) -> dict[str, Any]:
-    assert config.inpaint is not None
-    weights = config.inpaint.weights
-    return {
-        "seed": config.run.seed,
-        "data": {name: section["data"][name] for name in ("test", "on_bad_event")},
-        "inpaint": section["inpaint"],
-        "files": _reader_files(config, "test"),
-        "weights": None if weights is None else weights_identity(find_weights(weights)),
-    }
 
 
 def _result_inputs(step: str, section: dict[str, Any], folder: RunFolder) -> dict[str, Any]:

@@ -70,10 +70,18 @@ class MaskRegions:
             UserError: the event is masked already, a region does not fit the image, or there are too many candidates.
             BadEventError: an energy is not finite.
         """
+        parts = [region.boxes(event.coords, event.image_size, rng) for region in self.regions]
+        return self.masked(event, np.concatenate(parts), rng)
+
+    def masked(self, event: Event, boxes: Int64[np.ndarray, "R 2 D"], rng: np.random.Generator) -> Event:
+        """The event with given gaps.
+
+        Raises:
+            UserError: the event is masked already, or there are too many candidates.
+            BadEventError: an energy is not finite.
+        """
         require_unmasked(event, "mask_regions")
         require_finite_energy(event)
-        parts = [region.boxes(event.coords, event.image_size, rng) for region in self.regions]
-        boxes = np.concatenate(parts)
         if not len(boxes):
             return add_empty_mask(event)
         outside = box_of_voxel(event.coords, boxes) < 0

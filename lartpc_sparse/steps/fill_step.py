@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lartpc_sparse.cluster.gaps import filled_event
@@ -13,11 +15,11 @@ from lartpc_sparse.data.voxel_file import VoxelFileWriter
 from lartpc_sparse.progress import track
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.gap_filler import Filler, NetworkFiller, plain_filler
-from lartpc_sparse.steps.run_folder import RunFolder
+from lartpc_sparse.steps.run_folder import RunFolder, weights_identity
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.weights import find_weights
 
-__all__ = ["on_filled_events", "run_filling"]
+__all__ = ["filling_inputs", "on_filled_events", "run_filling"]
 
 GROUP = 8
 """Events that are filled at a time."""
@@ -37,6 +39,21 @@ def on_filled_events(config: ChainConfig, folder: RunFolder) -> ChainConfig:
         raise UserError(f"the chain has a section inpaint, but there is no {folder.filled}; run the step inpaint first")
     filled = VoxelsConfig(files=(str(folder.filled),))
     return config.model_copy(update={"data": config.data.model_copy(update={"test": filled})})
+
+
+def filling_inputs(config: ChainConfig, files: list[Any]) -> dict[str, Any]:
+    """Everything that the filled events depend on, as JSON-ready values; `files` identify the test events."""
+    assert config.inpaint is not None
+    assert config.data.test is not None
+    weights = config.inpaint.weights
+    return {
+        "seed": config.run.seed,
+        "test": config.data.test.model_dump(mode="json"),
+        "on_bad_event": config.data.on_bad_event,
+        "inpaint": config.inpaint.model_dump(mode="json"),
+        "files": files,
+        "weights": None if weights is None else weights_identity(find_weights(weights)),
+    }
 
 
 def run_filling(config: ChainConfig, folder: RunFolder) -> None:

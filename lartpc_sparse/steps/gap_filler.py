@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from lartpc_sparse.cluster.gaps import DenseConfig, Fill, own_ends_fill, reflection_fill
 from lartpc_sparse.data.batch import collate
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.pipeline import TransformField
 from lartpc_sparse.data.regions import RegionConfig, box_of_voxel
 from lartpc_sparse.heads import InpaintConfig
@@ -81,6 +82,7 @@ class NetworkFiller:
         self._name = name
         self._device = device
         self._transforms = _transforms(described)
+        self._regions = tuple(regions)
         self._view = _view(head, regions).build()
         self._network = Network(model, engine)
         load_weights(self._network, path)
@@ -89,23 +91,28 @@ class NetworkFiller:
     @torch.inference_mode()
     def __call__(self, events: Sequence[Event], rngs: Sequence[np.random.Generator]) -> list[Filled]:
         """See `Filler`."""
+        drawn = [drawn_boxes(event, self._regions, rng) for event, rng in zip(events, rngs, strict=True)]
         masked = []
-        for event, rng in zip(events, rngs, strict=True):
+        for event, boxes, rng in zip(events, drawn, rngs, strict=True):
             plain = event
             for transform in self._transforms:
                 plain = transform(plain, rng)
-            masked.append(self._view(plain, rng))
+            masked.append(self._view.masked(plain, _moved(boxes, plain.frame), rng))
         batch = collate(masked).to(self._device)
         head = self._network.head(self._name)
         tables = head.decode(self._network(batch, (self._name,))[self._name], batch, None).tables
         found = []
-        for event, table in zip(masked, tables, strict=True):
-            back = event.frame.inverse()
+        for event, boxes, table in zip(masked, drawn, tables, strict=True):
             chosen = table["fill"] > 0
-            ends = [back.voxels(corner.astype(np.int32)) for corner in (event.gaps[:, 0], event.gaps[:, 1] - 1)]
-            boxes = np.stack([np.minimum(*ends), np.maximum(*ends) + 1], axis=1).astype(np.int64)
-            found.append((boxes, Fill(back.voxels(table["coords"][chosen]), table["fill"][chosen])))
+            places = event.frame.inverse().voxels(table["coords"][chosen])
+            found.append((boxes, Fill(places, table["fill"][chosen])))
         return found
+
+
+def _moved(boxes: Boxes, frame: Frame) -> Boxes:
+    """Boxes of the file's image in a transformed one."""
+    ends = [frame.voxels(corner.astype(np.int32)) for corner in (boxes[:, 0], boxes[:, 1] - 1)]
+    return np.stack([np.minimum(*ends), np.maximum(*ends) + 1], axis=1).astype(np.int64)
 
 
 def _transforms(described: Description) -> list[Callable[[Event, np.random.Generator], Event]]:
