@@ -1,4 +1,4 @@
-"""`python -m benchmarks.inpainting`: fixed gaps in the packaged test events, network beside baselines; table and JSON."""
+"""`python -m benchmarks.inpainting`: fixed gaps in the packaged test events, network beside baselines."""
 
 from __future__ import annotations
 

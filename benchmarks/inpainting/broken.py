@@ -75,14 +75,14 @@ def measure_broken(options: argparse.Namespace) -> dict[str, Any]:
         tracks: dict[str, list[CrossedTrack]] = {}
         for index in range(len(reader)):
             event = reader.read(index)
-            for name, more in _one_event(event, index, width, ways, labeller, options.seed).items():
+            for name, more in _one_event(event, index, width, ways, labeller, seed=options.seed).items():
                 tracks.setdefault(name, []).extend(more)
         found[str(width)] = {name: continuity_summary(more) for name, more in tracks.items()}
     return found
 
 
 def _one_event(
-    event: Event, index: int, width: int, ways: dict[str, Filler], labeller: Labeller, seed: int
+    event: Event, index: int, width: int, ways: dict[str, Filler], labeller: Labeller, *, seed: int
 ) -> dict[str, list[CrossedTrack]]:
     join = JoinCollinearConfig(max_gap=2.0 * width + 4)
     found: dict[str, list[CrossedTrack]] = {}

@@ -75,7 +75,7 @@ def _largest(clusters: Int64[np.ndarray, " N"]) -> int:
 
 
 def continuity_summary(tracks: Sequence[CrossedTrack]) -> dict[str, Any]:
-    """Number of tracks, rate of broken ones with its binomial error, mean efficiency and purity; None without tracks."""
+    """Number of tracks, rate of broken ones with binomial error, mean efficiency and purity; None without tracks."""
     if not tracks:
         return {"tracks": 0, "broken": None, "broken_error": None, "efficiency": None, "purity": None}
     rate = float(np.mean([one.broken for one in tracks]))
