@@ -20,6 +20,7 @@ from lartpc_sparse.jobs import EventLog, Ranks, Shard, joined, launched, note, p
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
+from lartpc_sparse.steps.fill_step import on_filled_events, run_filling
 from lartpc_sparse.steps.metrics_table import metrics_table
 from lartpc_sparse.steps.run_folder import fingerprint, write_text
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_threads, slow_precision
@@ -29,7 +30,7 @@ from lartpc_sparse.yaml_config import dump_config
 
 __all__ = ["STEPS", "run_chain"]
 
-STEPS = ("simulate", "train", "tune", "predict", "evaluate", "report")
+STEPS = ("simulate", "train", "tune", "inpaint", "predict", "evaluate", "report")
 
 _AFTER_TUNING = STEPS[STEPS.index("tune") + 1 :]
 
@@ -191,6 +192,7 @@ def _output(step: str, folder: RunFolder) -> Path:
         "simulate": folder.simulation_summary,
         "train": folder.training,
         "tune": folder.tuned,
+        "inpaint": folder.filled,
         "predict": folder.predictions,
         "evaluate": folder.metrics,
         "report": folder.report,
@@ -205,11 +207,20 @@ def _run(
         run_training(config, folder, config_yaml, resume=resume, ranks=job.ranks)
         return
     if step == "predict":
-        run_prediction(config, folder, config_yaml, identity=inputs, ranks=job.ranks, shard=job.shard, repeat=job.force)
+        run_prediction(
+            on_filled_events(config, folder),
+            folder,
+            config_yaml,
+            identity=inputs,
+            ranks=job.ranks,
+            shard=job.shard,
+            repeat=job.force,
+        )
         return
     actions: dict[str, Callable[[], object]] = {
         "simulate": lambda: run_simulation(config, folder, config_yaml, repeat=job.force),
         "tune": lambda: run_tuning(config, folder),
+        "inpaint": lambda: run_filling(config, folder),
         "evaluate": lambda: run_evaluation(config, folder),
         "report": lambda: _report(config, folder, config_yaml),
     }

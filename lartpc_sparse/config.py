@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_serializer, model_validator
 
 from lartpc_sparse.data.pipeline import DataConfig
+from lartpc_sparse.data.regions import RegionField
 from lartpc_sparse.data.sampler import BatchConfig
 from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.network import ModelConfig
@@ -19,7 +20,7 @@ from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
 from lartpc_sparse.weights import fill_from_weights
 
-__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TuneConfig"]
+__all__ = ["ChainConfig", "EvaluateConfig", "FillConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TuneConfig"]
 
 
 class RunConfig(Config):
@@ -37,6 +38,29 @@ class TuneConfig(Config):
     """Section `tune`: decoding settings of the heads, chosen on the events of `data.validation`."""
 
     output: str = Field("tuned.json", min_length=1, description="file in output_dir")
+
+
+class FillConfig(Config):
+    """Section `inpaint`: regions of the test events are emptied and filled; `predict` takes what comes out."""
+
+    regions: tuple[RegionField, ...] = Field(min_length=1, description="what is missing, or to be taken as missing")
+    fill_with: Literal["network", "line", "reflection", "nothing"] = Field(
+        "network",
+        description="network: the inpainting head of `weights`; line: straight lines between ends that face each "
+        "other; reflection: mirrored voxels; nothing: the regions stay empty",
+    )
+    weights: str | None = Field(
+        None, min_length=1, description="weights with an inpainting head, named as in predict.checkpoint; for network"
+    )
+    output: str = Field(
+        "filled.h5", min_length=1, description="file in output_dir; column `filled` is 1 for new voxels"
+    )
+
+    @model_validator(mode="after")
+    def _weights_for_a_network(self) -> FillConfig:
+        if (self.weights is None) == (self.fill_with == "network"):
+            raise ValueError(f"fill_with {self.fill_with}: weights are needed for network, and for nothing else")
+        return self
 
 
 class PredictConfig(Config):
@@ -79,7 +103,7 @@ class EvaluateConfig(Config):
     output: str = Field("metrics.json", min_length=1, description="file in output_dir")
 
 
-_STEP_SECTIONS = ("simulate", "train", "tune", "predict", "evaluate", "report")
+_STEP_SECTIONS = ("simulate", "train", "tune", "inpaint", "predict", "evaluate", "report")
 
 
 class ChainConfig(Config):
@@ -97,6 +121,7 @@ class ChainConfig(Config):
     model: ModelConfig | None = Field(None, description="needed by every step but simulate, unless `weights` brings it")
     train: TrainConfig | None = None
     tune: TuneConfig | None = None
+    inpaint: FillConfig | None = None
     predict: PredictConfig | None = None
     evaluate: EvaluateConfig | None = None
     report: ReportConfig | None = None
@@ -144,6 +169,8 @@ class ChainConfig(Config):
                 raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
         if self.tune is not None and self.data.validation is None:
             raise ValueError("the section tune needs data.validation: which events to choose the settings on")
+        if self.inpaint is not None and self.data.test is None:
+            raise ValueError("the section inpaint needs data.test: which events to fill")
         if self.predict is not None and self.data.test is None:
             raise ValueError("the section predict needs data.test: which events to predict")
         return self

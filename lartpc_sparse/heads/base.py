@@ -148,6 +148,10 @@ class HeadConfig(PartConfig, ABC):
         """A transform that changes the image for this head (masked regions); None: the head sees it as it is."""
         return None
 
+    def inference_view(self) -> Transform | None:
+        """The view in the steps tune and predict; as in training unless a head says otherwise."""
+        return self.view()
+
     @property
     def view_fraction(self) -> float:
         """Share of the training events that get the view when other heads train on the same events."""

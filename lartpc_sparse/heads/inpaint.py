@@ -10,52 +10,38 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
-from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.gap_view import MaskRegionsConfig
+from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
+from lartpc_sparse.heads.inpaint_fill import filled_energy
+from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
 from lartpc_sparse.heads.inpaint_tuning import InpaintTuner
-from lartpc_sparse.heads.losses import RegressionForm, track_nontrack_terms
-from lartpc_sparse.metrics.inpainting import GapResult, inpainting_scores
-from lartpc_sparse.schema import Config, OneOf
+from lartpc_sparse.heads.losses import activation_loss, charge_loss, track_nontrack_terms
+from lartpc_sparse.schema import OneOf
 from lartpc_sparse.sparse import SparseTensor
 
-__all__ = ["InpaintConfig", "InpaintEvaluator", "InpaintHead"]
+__all__ = ["InpaintConfig", "InpaintHead", "RegionViewField"]
 
-
-class RegressionConfig(Config):
-    """The energy loss w_0 L_track + w_1 L_nontrack."""
-
-    form: RegressionForm = Field(
-        "balanced", description="balanced: each term over its own voxels; literal: both over all candidates"
-    )
-    weighting: Literal["fixed", "learned_softmax"] = Field(
-        "fixed", description="learned_softmax is the literal form: softmax(log w) with learnable w"
-    )
-    weights: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
-        (0.5, 0.5), description="(track, nontrack), the start values when learned"
-    )
-
-    @model_validator(mode="after")
-    def _learnable(self) -> RegressionConfig:
-        if self.weighting == "learned_softmax" and min(self.weights) == 0:
-            raise ValueError(f"learned weights start from their logarithms and cannot be 0, got {self.weights}")
-        return self
+RegionViewField = Annotated[TransformConfig, OneOf(MaskBoxesConfig, MaskRegionsConfig)]
 
 
 class InpaintConfig(HeadConfig):
     """Configuration of `InpaintHead`."""
 
     kind: Literal["inpaint"] = "inpaint"
-    region: Annotated[TransformConfig, OneOf(MaskBoxesConfig)] = MaskBoxesConfig()
+    region: RegionViewField = MaskBoxesConfig()
+    inference_region: RegionViewField | None = Field(
+        None, description="what is missing in the steps tune and predict, such as gaps at fixed places; null: `region`"
+    )
     mask_fraction: float = Field(
         0.5, gt=0, le=1, description="share of the training events that are masked; the others train the other heads"
     )
@@ -63,11 +49,20 @@ class InpaintConfig(HeadConfig):
     energy_weight: float = Field(1.0, ge=0, description="factor of the energy loss")
     activation_weight: float = Field(1.0, ge=0, description="factor of the activation cross-entropy")
     positive_weight: float = Field(1.0, gt=0, description="weight of active candidates in the cross-entropy")
+    focal_gamma: float = Field(0.0, ge=0, description="focal loss (arXiv:1708.02002) for the activation; 0: BCE")
+    charge_weight: float = Field(0.0, ge=0, description="factor of the loss on the summed charge of each crossing")
     prior: float = Field(0.02, gt=0, lt=1, description="activation probability before training")
     threshold: float = Field(0.5, gt=0, lt=1, description="activation probability above which a voxel is filled")
     keep_probability: float = Field(
         0.02, ge=0, lt=1, description="candidates below it are not written, unless they are truly active"
     )
+    fill: Literal["energy", "expected"] = Field(
+        "energy",
+        description="a filled voxel holds its energy, or the expected energy (probability x energy) of itself and of "
+        "the candidates around it that are not filled, which keeps the charge of a gap",
+    )
+    energy_scale: float = Field(1.0, gt=0, description="factor on all predicted energies, from a calibration")
+    evaluate: InpaintEvaluationConfig = InpaintEvaluationConfig()
 
     @property
     def view_fraction(self) -> float:
@@ -78,6 +73,10 @@ class InpaintConfig(HeadConfig):
         """The masked image."""
         return self.region.build()
 
+    def inference_view(self) -> Transform | None:
+        """See `HeadConfig.inference_view`."""
+        return (self.inference_region or self.region).build()
+
     def build(self, *, in_channels: int, dim: int) -> InpaintHead:
         """See `HeadConfig.build`."""
         del dim
@@ -85,8 +84,7 @@ class InpaintConfig(HeadConfig):
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> InpaintEvaluator:
         """See `HeadConfig.evaluator`."""
-        del truth_classes
-        return InpaintEvaluator(self, name)
+        return InpaintEvaluator(self.evaluate, name, truth_classes, self.threshold)
 
 
 class InpaintHead(Head):
@@ -100,10 +98,7 @@ class InpaintHead(Head):
         nn.init.zeros_(self.predict.bias)
         with torch.no_grad():
             self.predict.bias[0] = math.log(config.prior / (1.0 - config.prior))
-        if config.regression.weighting == "learned_softmax":
-            self.log_weights = nn.Parameter(torch.tensor(config.regression.weights).log())
-        else:
-            self.register_buffer("log_weights", None)
+        self.term_weights = TermWeights(config.regression)
 
     def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
         """`logit` (N,) of activation and `energy` (N,) in MeV, on all voxels."""
@@ -111,26 +106,29 @@ class InpaintHead(Head):
         raw = self.predict(features["features"].feats).float()
         return {"logit": raw[:, 0], "energy": F.softplus(raw[:, 1])}
 
-    def _weights(self, like: Tensor) -> Tensor:
-        if self.log_weights is None:
-            return like.new_tensor(self.config.regression.weights)
-        return torch.softmax(self.log_weights, dim=0)
-
     def loss(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """`activation`, `track` and `nontrack` over the candidates of the batch."""
+        """`activation`, `track`, `nontrack`; `charge` where it has a weight; `uncertainty` of homoscedastic weights."""
+        config = self.config
         candidate = batch.label("candidate")
         active = batch.label("active")[candidate]
         target = batch.label("target_energy")[candidate]
         logit, energy = output["logit"][candidate], output["energy"][candidate]
-        positive = logit.new_tensor(self.config.positive_weight)
-        each = F.binary_cross_entropy_with_logits(logit, active.float(), reduction="none", pos_weight=positive)
-        track, nontrack = track_nontrack_terms(energy, target, active, self.config.regression.form)
-        weights = self._weights(logit) * self.config.energy_weight
-        return {
-            "activation": self.config.activation_weight * each.sum() / max(len(each), 1),
-            "track": weights[0] * track,
-            "nontrack": weights[1] * nontrack,
+        track, nontrack = track_nontrack_terms(energy, target, active, config.regression.form)
+        weights, added = self.term_weights(logit)
+        terms = {
+            "activation": config.activation_weight
+            * activation_loss(logit, active, config.positive_weight, config.focal_gamma),
+            "track": config.energy_weight * weights[0] * track,
+            "nontrack": config.energy_weight * weights[1] * nontrack,
         }
+        if config.regression.weighting == "homoscedastic":
+            terms["uncertainty"] = config.energy_weight * added + 0.0 * logit.sum()
+        if config.charge_weight > 0:
+            crossing = (
+                batch.label("crossing")[candidate] + (int(batch.coords.shape[0]) + 1) * batch.batch_index()[candidate]
+            )
+            terms["charge"] = config.charge_weight * charge_loss(torch.sigmoid(logit), energy, target, crossing)
+        return terms
 
     def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """Logit of the mean probability, and the mean energy."""
@@ -140,60 +138,39 @@ class InpaintHead(Head):
         return {"logit": torch.logit(probability), "energy": torch.stack([each["energy"] for each in outputs]).mean(0)}
 
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
-        """One table an event: `coords`, `probability`, `energy` in MeV, `gap`, and the truth `active`, `target_energy`.
+        """One table an event: `coords`, `probability`, `energy`, `fill`, `gap`; truth `active` and `target_energy`.
 
-        Energies are what the voxel holds if it is active; a voxel counts as filled from `threshold` on.
+        `energy` (MeV) is what the voxel holds if it is active, `fill` what it gets: 0 below `threshold`.
         """
         del semantic
         candidate = batch.labels["candidate"]
         probability = torch.sigmoid(output["logit"])
-        keep = candidate & ((probability >= self.config.keep_probability) | batch.labels["active"])
         columns = {
             "coords": batch.coords,
             "probability": probability,
-            "energy": output["energy"],
+            "energy": output["energy"] * self.config.energy_scale,
             "active": batch.labels["active"],
             "target_energy": batch.labels["target_energy"],
             "gap": batch.labels["gap"],
         }
-        rows = torch.nonzero(keep).squeeze(1)
+        rows = torch.nonzero(candidate).squeeze(1)
         bounds = torch.searchsorted(rows, batch.offsets).tolist()
-        kept = {name: column[rows].cpu().numpy() for name, column in columns.items()}
-        tables = [
-            {name: column[start:stop] for name, column in kept.items()} for start, stop in itertools.pairwise(bounds)
-        ]
+        all_of = {name: column[rows].cpu().numpy() for name, column in columns.items()}
+        tables = []
+        for start, stop in itertools.pairwise(bounds):
+            table = {name: column[start:stop] for name, column in all_of.items()}
+            table["fill"] = filled_energy(
+                table["coords"],
+                table["probability"],
+                table["energy"],
+                table["gap"],
+                self.config.threshold,
+                expected=self.config.fill == "expected",
+            )
+            keep = (table["probability"] >= self.config.keep_probability) | table["active"] | (table["fill"] > 0)
+            tables.append({name: column[keep] for name, column in table.items()})
         return Decoded(tables=tables)
 
     def tuner(self) -> InpaintTuner:
         """See `Head.tuner`."""
         return InpaintTuner(self.config)
-
-
-class InpaintEvaluator(Evaluator):
-    """In-gap voxel metrics and charge per gap, beside filling nothing."""
-
-    def __init__(self, config: InpaintConfig, name: str) -> None:
-        self.config = config
-        self.name = name
-        self.gaps: list[GapResult] = []
-
-    def update(self, prediction: Prediction) -> None:
-        """See `Evaluator.update`."""
-        table = prediction.tables.get(self.name)
-        if not table or "active" not in table:
-            return
-        for gap in np.unique(table["gap"]):
-            rows = table["gap"] == gap
-            self.gaps.append(
-                GapResult(
-                    coords=table["coords"][rows],
-                    active_true=table["active"][rows].astype(bool),
-                    probability=table["probability"][rows],
-                    energy_true=table["target_energy"][rows],
-                    energy_predicted=table["energy"][rows],
-                )
-            )
-
-    def result(self) -> dict[str, Any]:
-        """See `Evaluator.result`."""
-        return {"kind": "inpaint", **inpainting_scores(self.gaps, self.config.threshold)}

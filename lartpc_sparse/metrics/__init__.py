@@ -14,9 +14,9 @@ from lartpc_sparse.metrics.clustering import (
 from lartpc_sparse.metrics.inpainting import (
     GapResult,
     GapScore,
-    VoxelCounts,
     count_voxels,
     inpainting_scores,
+    inpainting_summary,
     score_gap,
 )
 from lartpc_sparse.metrics.segmentation import (
@@ -25,11 +25,13 @@ from lartpc_sparse.metrics.segmentation import (
     segmentation_scores,
     track_shower_confusion,
 )
+from lartpc_sparse.metrics.voxel_counts import TolerantCounts, VoxelCounts, count_tolerant
 
 __all__ = [
     "ClusteringScores",
     "GapResult",
     "GapScore",
+    "TolerantCounts",
     "VoxelCounts",
     "accuracy",
     "adjusted_rand_index",
@@ -37,9 +39,11 @@ __all__ = [
     "clustering_scores",
     "confusion_matrix",
     "contingency",
+    "count_tolerant",
     "count_voxels",
     "efficiency",
     "inpainting_scores",
+    "inpainting_summary",
     "purity",
     "score_gap",
     "segmentation_scores",

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int
 
 from lartpc_sparse.metrics.chamfer import chamfer_distance
+from lartpc_sparse.metrics.voxel_counts import (
+    THRESHOLDS,
+    TolerantCounts,
+    VoxelCounts,
+    count_activations,
+    count_tolerant,
+)
 
-__all__ = ["GapResult", "GapScore", "VoxelCounts", "count_voxels", "inpainting_scores", "score_gap"]
-
-THRESHOLDS: tuple[float, ...] = tuple(round(0.02 * step, 2) for step in range(1, 50))
-"""Thresholds of the precision-recall curve: 0.02, 0.04, ..., 0.98."""
+__all__ = [
+    "GapResult",
+    "GapScore",
+    "charge_scores",
+    "count_voxels",
+    "inpainting_scores",
+    "inpainting_summary",
+    "score_gap",
+]
 
 
 @dataclass(frozen=True)
@@ -62,32 +74,6 @@ class GapResult:
 
 
 @dataclass(frozen=True)
-class VoxelCounts:
-    """Counts of in-gap voxels at T thresholds; counts of several gaps are added with `+`."""
-
-    true_positive: Int64[np.ndarray, " T"]
-    false_positive: Int64[np.ndarray, " T"]
-    false_negative: Int64[np.ndarray, " T"]
-
-    def __add__(self, other: VoxelCounts) -> VoxelCounts:
-        return VoxelCounts(
-            self.true_positive + other.true_positive,
-            self.false_positive + other.false_positive,
-            self.false_negative + other.false_negative,
-        )
-
-    def scores(self) -> dict[str, list[float | None]]:
-        """Precision, recall, f1 and iou at each threshold; None where the denominator is 0."""
-        tp, fp, fn = self.true_positive, self.false_positive, self.false_negative
-        return {
-            "precision": _divide(tp, tp + fp),
-            "recall": _divide(tp, tp + fn),
-            "f1": _divide(2 * tp, 2 * tp + fp + fn),
-            "iou": _divide(tp, tp + fp + fn),
-        }
-
-
-@dataclass(frozen=True)
 class GapScore:
     """What remains of one gap once it is scored; small, so that many gaps can be kept.
 
@@ -96,26 +82,19 @@ class GapScore:
         charge_true: summed true energy, MeV.
         charge_predicted: summed predicted energy of the voxels predicted active, MeV.
         chamfer: distance between predicted and true active voxels, in voxels; None if a set is empty.
+        tolerant: counts with a tolerance of one voxel, at the chosen threshold.
     """
 
     counts: VoxelCounts
     charge_true: float
     charge_predicted: float
     chamfer: float | None
+    tolerant: TolerantCounts = field(default_factory=TolerantCounts)
 
 
 def count_voxels(gap: GapResult, thresholds: Sequence[float]) -> VoxelCounts:
-    """Compare the voxels with probability >= threshold with the truth, at every threshold."""
-    # float64 on both sides: float32(0.02) < 0.02 would drop voxels that lie on the threshold
-    grid = np.asarray(thresholds, dtype=np.float64)
-    probability = gap.probability.astype(np.float64)
-    selected_true = _at_least(probability[gap.active_true], grid)
-    selected_false = _at_least(probability[~gap.active_true], grid)
-    return VoxelCounts(selected_true, selected_false, int(gap.active_true.sum()) - selected_true)
-
-
-def _at_least(values: Float64[np.ndarray, " K"], grid: Float64[np.ndarray, " T"]) -> Int64[np.ndarray, " T"]:
-    return (len(values) - np.searchsorted(np.sort(values), grid, side="left")).astype(np.int64)
+    """`count_activations` of one gap."""
+    return count_activations(gap.active_true, gap.probability, thresholds)
 
 
 def score_gap(gap: GapResult, threshold: float) -> GapScore:
@@ -126,28 +105,16 @@ def score_gap(gap: GapResult, threshold: float) -> GapScore:
         charge_true=float(gap.energy_true[gap.active_true].sum(dtype=np.float64)),
         charge_predicted=float(gap.energy_predicted[active].sum(dtype=np.float64)),
         chamfer=chamfer_distance(gap.coords[active], gap.coords[gap.active_true]),
+        tolerant=count_tolerant(gap.coords[active], gap.coords[gap.active_true]),
     )
 
 
 def inpainting_scores(gaps: Iterable[GapResult], threshold: float) -> dict[str, Any]:
-    """Scores over gaps, ready for JSON; an undefined value is None.
-
-    Voxel counts are summed over the gaps (micro average). Gaps may come from a generator: each is dropped
-    once scored.
+    """Scores over gaps beside filling nothing; see `inpainting_summary`.
 
     Args:
-        gaps: the gaps of all events.
+        gaps: the gaps of all events; from a generator each is dropped once scored.
         threshold: of the probability, 0 < threshold < 1.
-
-    Returns:
-        `threshold`, `gaps` (their number), `precision`, `recall`, `f1`, `iou`;
-        `curve`: `{"threshold", "precision", "recall", "f1", "iou"}` over `THRESHOLDS`;
-        `charge`: `true` and `predicted` per gap in MeV, `ratio` predicted / true of the gaps with true
-        charge > 0, its `median`, `half_width_68` = half of (84 % - 16 % quantile), `bias` = mean ratio - 1,
-        and `relative_error` = sum |predicted - true| / sum true over all gaps;
-        `voxels`: number of active voxels per gap, `true` and `predicted`;
-        `chamfer`: `mean`, `values`, and `undefined`, the number of gaps where one set is empty;
-        `baselines`: `{"nothing": {...}}`, the same scores (no curve) when nothing is filled in.
 
     Raises:
         ValueError: threshold outside (0, 1).
@@ -155,24 +122,51 @@ def inpainting_scores(gaps: Iterable[GapResult], threshold: float) -> dict[str, 
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie between 0 and 1, not {threshold}")
     pairs = [(score_gap(gap, threshold), score_gap(gap.unfilled(), threshold)) for gap in gaps]
-    nothing = _summarise([baseline for _, baseline in pairs])
-    del nothing["curve"]
-    return {
-        "threshold": threshold,
-        **_summarise([score for score, _ in pairs]),
-        "baselines": {"nothing": nothing},
-    }
+    return inpainting_summary(
+        [score for score, _ in pairs], {"nothing": [baseline for _, baseline in pairs]}, threshold
+    )
+
+
+def inpainting_summary(
+    scores: Sequence[GapScore], baselines: Mapping[str, Sequence[GapScore]], threshold: float
+) -> dict[str, Any]:
+    """Scores over gaps, ready for JSON; an undefined value is None.
+
+    Voxel counts are summed over the gaps (micro average).
+
+    Args:
+        scores: of the gaps.
+        baselines: scores of the same gaps, filled in other ways.
+        threshold: that they were scored at.
+
+    Returns:
+        `threshold`, `gaps` (their number), `precision`, `recall`, `f1`, `iou`;
+        `curve`: `{"threshold", "precision", "recall", "f1", "iou"}` over `THRESHOLDS`;
+        `tolerant`: precision, recall and f1 with a tolerance of one voxel;
+        `charge`: `true` and `predicted` per gap in MeV, `ratio` predicted / true of the gaps with true
+        charge > 0, its `median`, `half_width_68` = half of (84 % - 16 % quantile), `bias` = mean ratio - 1,
+        `total_ratio` = sum predicted / sum true, and `relative_error` = sum |predicted - true| / sum true;
+        `voxels`: number of active voxels per gap, `true` and `predicted`;
+        `chamfer`: `mean`, `values`, and `undefined`, the number of gaps where one set is empty;
+        `baselines`: `{name: {...}}`, the same scores without curve and without values of single gaps.
+    """
+    others = {}
+    for name, filled in baselines.items():
+        found = _summarise(filled)
+        del found["curve"]
+        others[name] = found
+    return {"threshold": threshold, **_summarise(scores), "baselines": others}
 
 
 def _summarise(scores: Sequence[GapScore]) -> dict[str, Any]:
-    zeros = np.zeros(1 + len(THRESHOLDS), dtype=np.int64)
-    total = sum((score.counts for score in scores), VoxelCounts(zeros, zeros, zeros)).scores()
+    total = sum((score.counts for score in scores), VoxelCounts.none(1 + len(THRESHOLDS))).scores()
     distances = [score.chamfer for score in scores if score.chamfer is not None]
     return {
         "gaps": len(scores),
         **{name: values[0] for name, values in total.items()},
         "curve": {"threshold": list(THRESHOLDS), **{name: values[1:] for name, values in total.items()}},
-        "charge": _charge(
+        "tolerant": sum((score.tolerant for score in scores), TolerantCounts()).scores(),
+        "charge": charge_scores(
             np.array([score.charge_true for score in scores]),
             np.array([score.charge_predicted for score in scores]),
         ),
@@ -188,7 +182,8 @@ def _summarise(scores: Sequence[GapScore]) -> dict[str, Any]:
     }
 
 
-def _charge(true: Float64[np.ndarray, " G"], predicted: Float64[np.ndarray, " G"]) -> dict[str, Any]:
+def charge_scores(true: Float64[np.ndarray, " G"], predicted: Float64[np.ndarray, " G"]) -> dict[str, Any]:
+    """The entry `charge` of `inpainting_summary`."""
     charged = true > 0
     ratio = predicted[charged] / true[charged]
     known = len(ratio) > 0
@@ -201,9 +196,6 @@ def _charge(true: Float64[np.ndarray, " G"], predicted: Float64[np.ndarray, " G"
         "median": float(middle) if known else None,
         "half_width_68": float(high - low) / 2 if known else None,
         "bias": float(ratio.mean() - 1) if known else None,
+        "total_ratio": float(predicted.sum()) / total if total > 0 else None,
         "relative_error": float(np.abs(predicted - true).sum()) / total if total > 0 else None,
     }
-
-
-def _divide(part: Int64[np.ndarray, " T"], whole: Int64[np.ndarray, " T"]) -> list[float | None]:
-    return [float(p / w) if w else None for p, w in zip(part, whole, strict=True)]

@@ -8,8 +8,9 @@ import numpy as np
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table
 from lartpc_sparse.report.charts import Line, Spec, axis, histogram, lines, marks, rounded, vertical
+from lartpc_sparse.report.inpainting_tracks import class_table, method_name, track_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
-from lartpc_sparse.report.palette import FOUND, MISSED, TRAIN, VALIDATION
+from lartpc_sparse.report.palette import FOUND, MISSED, NEUTRAL, TRAIN, VALIDATION
 from lartpc_sparse.report.text import anchor, as_float, count, decimal, percent
 
 __all__ = ["inpainting_headlines", "inpainting_section"]
@@ -19,6 +20,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("recall", ("recall",)),
     ("F1", ("f1",)),
     ("IoU", ("iou",)),
+    ("F1, one voxel of tolerance", ("tolerant", "f1")),
     ("charge ratio, median", ("charge", "median")),
     ("charge ratio, 68\u2009% half width", ("charge", "half_width_68")),
     ("charge ratio, mean − 1", ("charge", "bias")),
@@ -48,10 +50,14 @@ def inpainting_section(name: str, metrics: dict[str, Any]) -> Section:
     table = _score_table(metrics)
     if table is not None:
         blocks.append(table)
+    by_class = class_table(metrics)
+    if by_class is not None:
+        blocks.append(by_class)
     found = (_precision_recall(metrics), _f1_curve(metrics), _charge_ratio(metrics), _charge(metrics))
-    figures = tuple(figure for figure in (*found, _voxels(metrics)) if figure is not None)
+    figures = tuple(figure for figure in (*found, _numbers(metrics), _voxels(metrics)) if figure is not None)
     if figures:
         blocks.append(FigureGrid(figures))
+    blocks += track_blocks(metrics)
     if not blocks:
         blocks.append(Note("There are no gaps with a known truth."))
     lead = (
@@ -72,7 +78,7 @@ def _score_table(metrics: dict[str, Any]) -> Table | None:
     ]
     if not rows:
         return None
-    titles = ("nothing filled" if key == "nothing" else key.replace("_", " ") for key in columns)
+    titles = map(method_name, columns)
     threshold = decimal(metrics.get("threshold"), 2)
     return Table(f"Scores at the threshold {threshold}", ("", *titles), tuple(rows))
 
@@ -147,6 +153,17 @@ def _charge(metrics: dict[str, Any]) -> Figure | None:
     if left_out:
         caption += f" {count(left_out)} gaps with nothing true or nothing predicted are not on the log axes."
     return Figure("Charge per gap", spec, caption, height=360)
+
+
+def _numbers(metrics: dict[str, Any]) -> Figure | None:
+    """The histogram of the LArDRIP slides: voxels above the threshold, predicted and true."""
+    true, predicted = paired(lookup(metrics, "voxels", "true"), lookup(metrics, "voxels", "predicted"))
+    if not len(true):
+        return None
+    high = max(float(np.quantile(np.concatenate([true, predicted]), 0.98)), 10.0)
+    samples = [("true", NEUTRAL, true), ("predicted", TRAIN, predicted)]
+    spec = histogram(samples, np.linspace(0, high, 41), "voxels above the threshold", "fraction of gaps")
+    return Figure("Number of voxels per gap", spec, f"Gaps with more than {high:.0f} are in the last bin.")
 
 
 def _voxels(metrics: dict[str, Any]) -> Figure | None:

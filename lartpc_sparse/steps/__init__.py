@@ -1,6 +1,7 @@
-"""The steps of a chain: simulate, train, tune, predict, evaluate."""
+"""The steps of a chain: simulate, train, tune, inpaint, predict, evaluate."""
 
 from lartpc_sparse.steps.evaluate_step import run_evaluation
+from lartpc_sparse.steps.fill_step import run_filling
 from lartpc_sparse.steps.load_network import load_network
 from lartpc_sparse.steps.predict_step import run_prediction
 from lartpc_sparse.steps.run_folder import RunFolder
@@ -12,6 +13,7 @@ __all__ = [
     "RunFolder",
     "load_network",
     "run_evaluation",
+    "run_filling",
     "run_prediction",
     "run_simulation",
     "run_training",

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from lartpc_sparse.config import PredictConfig
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.frame import Frame
 from lartpc_sparse.data.prediction_file import Prediction, scatter_to_input
+from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
@@ -43,13 +45,15 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])
-        prediction = _prediction(views, group.plain.events[number], rows, number, decoded)
+        prediction = _prediction(views, group.plain.events[number], rows, number, decoded, masking=masking)
         for name, head in network.config.heads.items():
             prediction = head.finish(name, prediction)
         yield prediction
 
 
-def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded]) -> Prediction:
+def _prediction(
+    views: Views, event: Event, rows: slice, number: int, decoded: dict[str, Decoded], *, masking: str | None
+) -> Prediction:
     """One event: per-voxel results scattered back to the rows of the file."""
     columns = {
         f"{head}/{name}": scatter_to_input(
@@ -58,6 +62,11 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
         for head, result in decoded.items()
         for name, values in result.columns.items()
     }
+    boxes: dict[str, dict[str, np.ndarray]] = {}
+    if masking is not None and views.masked is not None:
+        gap = box_of_voxel(event.coords, views.masked.gaps).astype(np.int32)
+        columns[f"{masking}/gap"] = scatter_to_input(gap, event.inverse_index, -1)
+        boxes = {f"{masking}.boxes": _boxes_in_file(views.masked.gaps, event.frame)}
     kinds = {"semantic": np.int8, **dict.fromkeys(("instance", "group", "interaction", "pid"), np.int32)}
     return Prediction(
         key=views.raw.key,
@@ -69,6 +78,7 @@ def _prediction(views: Views, event: Event, rows: slice, number: int, decoded: d
             VERTEX_TABLE: {"position": interaction_vertices(views.raw)},
             **_decode_seconds(decoded, rows),
             TRUE_PARTICLES: true_particles(views.raw),
+            **boxes,
             **{head: _in_file(result.tables[number], event.frame) for head, result in decoded.items() if result.tables},
         },
         status="ok" if views.bad is None else views.bad,
@@ -83,6 +93,12 @@ def _decode_seconds(decoded: Mapping[str, Decoded], rows: slice) -> dict[str, di
         name: np.array([decoded[name].seconds * own / max(size, 1)], dtype=np.float32) for name, size in sizes.items()
     }
     return {DECODE_TABLE: seconds} if seconds else {}
+
+
+def _boxes_in_file(boxes: Int64[np.ndarray, "R 2 D"], frame: Frame) -> dict[str, np.ndarray]:
+    """First voxel inside (`low`) and first beyond (`high`) of each gap, in the image of the file."""
+    corners = [frame.inverse().voxels(corner.astype(np.int32)) for corner in (boxes[:, 0], boxes[:, 1] - 1)]
+    return {"low": np.minimum(*corners), "high": np.maximum(*corners) + 1}
 
 
 def _in_file(table: Mapping[str, np.ndarray], frame: Frame) -> dict[str, np.ndarray]:

@@ -134,6 +134,6 @@ def prediction_data(
         overlay=config.data.overlay_on(reader, use),
     )
     masking = config.model.masking_head
-    view = None if masking is None else config.model.heads[masking].view()
+    view = None if masking is None else config.model.heads[masking].inference_view()
     views = PredictionDataset(events, view, config.run.seed)
     return PredictionData(events, views, batch, config.data.num_workers(device))

@@ -91,6 +91,11 @@ class RunFolder:
         return self.root / (self.config.tune.output if self.config.tune else "tuned.json")
 
     @property
+    def filled(self) -> Path:
+        """The test events with filled gaps."""
+        return self.root / (self.config.inpaint.output if self.config.inpaint else "filled.h5")
+
+    @property
     def predictions(self) -> Path:
         """The predictions file."""
         name = self.config.predict.output if self.config.predict else "predictions.h5"

@@ -7,6 +7,7 @@ from typing import Any
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
+from lartpc_sparse.steps.fill_step import filling_inputs
 from lartpc_sparse.steps.run_folder import RunFolder, file_identity, weights_identity
 from lartpc_sparse.weights import find_weights
 
@@ -43,6 +44,8 @@ def step_inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, 
             "overlay": _overlay_files(config, "validation"),
             "checkpoint": weights_identity(folder.checkpoint),
         }
+    if step == "inpaint":
+        return filling_inputs(config, _reader_files(config, "test"))
     if step == "predict":
         used = {name: data[name] for name in ("test", "transforms", "overlay", "batch", "on_bad_event")}
         return {
@@ -52,8 +55,13 @@ def step_inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, 
             "predict": section["predict"],
             "files": _reader_files(config, "test"),
             "overlay": _overlay_files(config, "test"),
+            "filled": None if config.inpaint is None else file_identity(folder.filled),
             "checkpoints": [weights_identity(path) for path in folder.checkpoints],
         }
+    return _result_inputs(step, section, folder)
+
+
+def _result_inputs(step: str, section: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     if step == "evaluate":
         return {"predictions": file_identity(folder.predictions), "heads": section["model"]["heads"]}
     return {

@@ -93,15 +93,15 @@ def test_defect_1_more_empty_candidates_shrink_the_literal_track_term_only() -> 
 def descend_on_weights(config: InpaintConfig, steps: int = 1000) -> list[float]:
     """Factors of two terms that stay at 1.0 (track, hard) and 0.1 (nontrack, easy) while the weights descend."""
     head = config.build(in_channels=2, dim=3)
-    free = [parameter for name, parameter in head.named_parameters() if name == "log_weights"]
+    free = [parameter for name, parameter in head.named_parameters() if name == "term_weights.log_weights"]
     terms = torch.tensor([1.0, 0.1])
     if free:
         optimizer = torch.optim.SGD(free, lr=0.1)
         for _ in range(steps):
             optimizer.zero_grad()
-            torch.autograd.backward((head._weights(terms) * terms).sum())
+            torch.autograd.backward((head.term_weights(terms)[0] * terms).sum())
             optimizer.step()
-    factors: list[float] = head._weights(terms).detach().tolist()
+    factors: list[float] = head.term_weights(terms)[0].detach().tolist()
     return factors
 
 
@@ -118,5 +118,5 @@ def test_defect_2_learnable_weights_desert_the_harder_term() -> None:
 def test_softmax_of_the_logarithms_starts_at_the_given_weights() -> None:
     config = InpaintConfig.model_validate({"regression": {"weighting": "learned_softmax", "weights": (0.3, 0.9)}})
     head = config.build(in_channels=2, dim=3)
-    torch.testing.assert_close(head._weights(torch.zeros(1)).detach(), torch.tensor([0.25, 0.75]))
-    torch.testing.assert_close(head.log_weights.detach(), torch.tensor([0.3, 0.9]).log())
+    torch.testing.assert_close(head.term_weights(torch.zeros(1))[0].detach(), torch.tensor([0.25, 0.75]))
+    torch.testing.assert_close(head.term_weights.log_weights.detach(), torch.tensor([0.3, 0.9]).log())

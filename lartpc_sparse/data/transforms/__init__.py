@@ -21,7 +21,13 @@ from lartpc_sparse.data.transforms.geometry import (
 )
 from lartpc_sparse.data.transforms.jitter import Jitter, JitterConfig
 from lartpc_sparse.data.transforms.mask import Mask, MaskConfig
-from lartpc_sparse.data.transforms.mask_boxes import MaskBoxes, MaskBoxesConfig, add_empty_mask
+from lartpc_sparse.data.transforms.mask_boxes import (
+    MaskBoxes,
+    MaskBoxesConfig,
+    add_empty_mask,
+    mask_event,
+    rows_of,
+)
 from lartpc_sparse.data.transforms.merge_duplicates import MergeDuplicates, MergeDuplicatesConfig
 from lartpc_sparse.data.transforms.rotate90 import Rotate90, Rotate90Config
 from lartpc_sparse.data.transforms.smear_energy import SmearEnergy, SmearEnergyConfig
@@ -62,4 +68,6 @@ __all__ = [
     "Translate",
     "TranslateConfig",
     "add_empty_mask",
+    "mask_event",
+    "rows_of",
 ]

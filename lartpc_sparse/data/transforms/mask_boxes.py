@@ -15,16 +15,19 @@ from jaxtyping import Float32, Int32, Int64, Shaped
 from pydantic import Field, FiniteFloat, PositiveInt
 
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, require_finite_energy, require_unmasked
 
 __all__ = [
     "MaskBoxes",
     "MaskBoxesConfig",
     "add_empty_mask",
-    "box_of_voxel",
+    "blank_like",
     "grid_positions",
+    "mask_event",
     "mask_regions",
     "place_boxes",
+    "rows_of",
 ]
 
 PLACEMENT_TRIES = 10
@@ -120,14 +123,6 @@ def place_boxes(
     return boxes
 
 
-def box_of_voxel(coords: Int32[np.ndarray, "N D"], boxes: Int64[np.ndarray, "K 2 D"]) -> Int64[np.ndarray, " N"]:
-    """Number of the box that holds each voxel, -1 outside all (boxes do not overlap)."""
-    gap = np.full(len(coords), -1, dtype=np.int64)
-    for number, (low, high) in enumerate(boxes):
-        gap[((coords >= low) & (coords < high)).all(axis=1)] = number
-    return gap
-
-
 def grid_positions(
     boxes: Int64[np.ndarray, "K 2 D"],
 ) -> tuple[Int32[np.ndarray, "G D"], Int64[np.ndarray, " G"]]:
@@ -142,38 +137,52 @@ def grid_positions(
 
 
 def mask_regions(event: Event, boxes: Int64[np.ndarray, "K 2 D"], candidate_feats: Float32[np.ndarray, "G C"]) -> Event:
-    """The event without the voxels in `boxes`, followed by one candidate for each position in them.
+    """`mask_event` with every position in the boxes as a candidate, in the order of `grid_positions`."""
+    return mask_event(event, boxes, grid_positions(boxes)[0], candidate_feats)
+
+
+def mask_event(
+    event: Event,
+    boxes: Int64[np.ndarray, "K 2 D"],
+    candidates: Int32[np.ndarray, "G D"],
+    candidate_feats: Float32[np.ndarray, "G C"],
+    crossing: Int64[np.ndarray, " G"] | None = None,
+) -> Event:
+    """The event without the voxels in `boxes`, followed by the candidates, all of them in the boxes.
 
     Labels added: `candidate` bool; `active` bool, a candidate that was a voxel; `target_energy` float32, the
-    energy of that voxel, else 0; `gap` int64, box number, -1 outside. Candidates have energy 0 and in the
-    other labels -1 (integers), 0 (floats) or False. `inverse_index` of the removed voxels is -1.
+    energy of that voxel, else 0; `gap` int64, number of the first box that holds it, -1 outside; `crossing` int64,
+    what the charge is summed over, by default the gap. Candidates have energy 0 and in the other labels -1 (integers),
+    0 (floats) or False. `inverse_index` of the removed voxels is -1, and `gaps` are the boxes.
 
     Raises:
         ValueError: a label column is unsigned and cannot hold -1.
     """
-    gap_of_voxel = box_of_voxel(event.coords, boxes)
-    inside = gap_of_voxel >= 0
-    coords, gap = grid_positions(boxes)
-    row = _grid_row(event.coords[inside], gap_of_voxel[inside], boxes)
-    target = np.bincount(row, weights=event.energy[inside], minlength=len(coords)).astype(np.float32)
-    active = np.zeros(len(coords), dtype=np.bool_)
-    active[row] = True
+    inside = box_of_voxel(event.coords, boxes) >= 0
+    row = rows_of(event.coords[inside], candidates)
+    hit = row >= 0
+    target = np.bincount(row[hit], weights=event.energy[inside][hit], minlength=len(candidates)).astype(np.float32)
+    active = np.zeros(len(candidates), dtype=np.bool_)
+    active[row[hit]] = True
 
-    kept = add_empty_mask(event.select(gap_of_voxel < 0))
+    kept = add_empty_mask(event.select(~inside))
+    gap = box_of_voxel(candidates, boxes)
     columns: dict[str, Shaped[np.ndarray, " G"]] = {
-        "candidate": np.ones(len(coords), dtype=np.bool_),
+        "candidate": np.ones(len(candidates), dtype=np.bool_),
         "active": active,
         "target_energy": target,
         "gap": gap,
+        "crossing": gap if crossing is None else crossing,
     }
     return kept.replace(
-        coords=np.concatenate([kept.coords, coords]),
-        energy=np.concatenate([kept.energy, np.zeros(len(coords), dtype=np.float32)]),
+        coords=np.concatenate([kept.coords, candidates]),
+        energy=np.concatenate([kept.energy, np.zeros(len(candidates), dtype=np.float32)]),
         feats=np.concatenate([kept.feats, candidate_feats]),
         labels={
-            name: np.concatenate([column, columns.get(name, _blank_like(name, column, len(coords)))])
+            name: np.concatenate([column, columns.get(name, blank_like(name, column, len(candidates)))])
             for name, column in kept.labels.items()
         },
+        gaps=boxes,
     )
 
 
@@ -185,25 +194,28 @@ def add_empty_mask(event: Event) -> Event:
         "active": np.zeros(n, dtype=np.bool_),
         "target_energy": np.zeros(n, dtype=np.float32),
         "gap": np.full(n, -1, dtype=np.int64),
+        "crossing": np.full(n, -1, dtype=np.int64),
     }
     return event.with_labels(**empty)
 
 
-def _grid_row(
-    coords: Int32[np.ndarray, "N D"], gap: Int64[np.ndarray, " N"], boxes: Int64[np.ndarray, "K 2 D"]
-) -> Int64[np.ndarray, " N"]:
-    """Row of each voxel in `grid_positions(boxes)`; every voxel lies in box `gap`."""
-    extent = boxes[:, 1] - boxes[:, 0]
-    volume = extent.prod(axis=1)
-    first_row = np.cumsum(volume) - volume
-    row = np.zeros(len(coords), dtype=np.int64)
-    for axis in range(boxes.shape[2]):
-        row = row * extent[gap, axis] + (coords[:, axis] - boxes[gap, 0, axis])
-    result: Int64[np.ndarray, " N"] = first_row[gap] + row
-    return result
+def rows_of(wanted: Int32[np.ndarray, "N D"], coords: Int32[np.ndarray, "G D"]) -> Int64[np.ndarray, " N"]:
+    """Row of each wanted voxel in `coords`, which has no voxel twice; -1 where it is not there."""
+    both = np.concatenate([coords, wanted])
+    if not len(both):
+        return np.empty(0, dtype=np.int64)
+    low = both.min(axis=0).astype(np.int64)
+    span = tuple((both.max(axis=0) - low + 1).tolist())
+    key = np.ravel_multi_index(tuple((both - low).T), span)
+    known = key[: len(coords)]
+    order = np.argsort(known)
+    place = np.searchsorted(known[order], key[len(coords) :])
+    row = np.append(order, -1)[place]
+    found: Int64[np.ndarray, " N"] = np.where(np.append(known, -1)[row] == key[len(coords) :], row, -1)
+    return found
 
 
-def _blank_like(name: str, column: Shaped[np.ndarray, " N"], count: int) -> Shaped[np.ndarray, " G"]:
+def blank_like(name: str, column: Shaped[np.ndarray, " N"], count: int) -> Shaped[np.ndarray, " G"]:
     """`count` values of the column's type that mean: nothing is known."""
     if column.dtype.kind == "u":
         raise ValueError(f"label {name} is {column.dtype}, which has no -1; use a signed integer type")

@@ -1,7 +1,12 @@
 """Losses as pure functions."""
 
 from lartpc_sparse.heads.losses.embedding import MaskLoss, embedding_loss_terms
-from lartpc_sparse.heads.losses.inpainting import RegressionForm, track_nontrack_terms
+from lartpc_sparse.heads.losses.inpainting import (
+    RegressionForm,
+    activation_loss,
+    charge_loss,
+    track_nontrack_terms,
+)
 from lartpc_sparse.heads.losses.instances import Instances, find_instances
 from lartpc_sparse.heads.losses.lovasz import lovasz_hinge
 
@@ -9,6 +14,8 @@ __all__ = [
     "Instances",
     "MaskLoss",
     "RegressionForm",
+    "activation_loss",
+    "charge_loss",
     "embedding_loss_terms",
     "find_instances",
     "lovasz_hinge",

@@ -1,0 +1,74 @@
+"""In-gap scores of the network and of the baselines on slabs of several widths."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from benchmarks.inpainting.options import reader_of
+from benchmarks.inpainting.single_tracks import SingleTracks
+from lartpc_sparse.config import PredictConfig
+from lartpc_sparse.data.dataset import EventDataset
+from lartpc_sparse.data.pipeline import DataConfig
+from lartpc_sparse.data.regions import SlabsConfig
+from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
+from lartpc_sparse.heads import InpaintConfig
+from lartpc_sparse.heads.gap_view import MaskRegionsConfig
+from lartpc_sparse.network import Network
+from lartpc_sparse.sparse.engines import registry
+from lartpc_sparse.steps.averaged_outputs import Predictor
+from lartpc_sparse.steps.predict_step import predict_batch
+from lartpc_sparse.steps.prediction_data import PredictionDataset, Views, join_views
+from lartpc_sparse.weights import describe, find_weights, load_weights
+
+__all__ = ["measure_gaps"]
+
+
+def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
+    """Metrics of the inpainting head for each width; gap d of event i is the same in every run with one seed."""
+    path = find_weights(options.weights)
+    described = describe(path)
+    model = described.model_config()
+    name = model.masking_head
+    if name is None:
+        raise SystemExit(f"{options.weights} has no inpainting head")
+    reader = reader_of(options)
+    if options.single_tracks:
+        reader = SingleTracks(reader)
+    transforms = DataConfig.model_validate({"transforms": list(described.transforms)}).transform_list(training=False)
+    engine = registry.choose_engine("auto", "cpu").engine
+    found = {}
+    for width in options.widths:
+        head = _head(model.heads[name], width, options.threshold)
+        network = Network(model.model_copy(update={"heads": {name: head}}), engine)
+        load_weights(network, path)
+        evaluator = head.evaluator(name, reader.classes)
+        for draw in range(options.draws):
+            events = EventDataset(reader, transforms, seed=options.seed + draw)
+            batch = BatchConfig(events=8)
+            sampler = EventBatchSampler(counts_for(events, batch), batch, shuffle=False, seed=0)
+            loader: DataLoader[Views] = DataLoader(
+                PredictionDataset(events, head.inference_view(), options.seed + draw),
+                batch_sampler=sampler,
+                collate_fn=join_views,
+            )
+            for group in loader:
+                with torch.inference_mode():
+                    for prediction in predict_batch(Predictor((network.eval(),)), group, PredictConfig()):
+                        evaluator.update(prediction)
+        found[str(width)] = evaluator.result()
+    return found
+
+
+def _head(head: object, width: int, threshold: float | None) -> InpaintConfig:
+    assert isinstance(head, InpaintConfig)
+    region = head.inference_region or head.region
+    assert isinstance(region, MaskRegionsConfig), "the benchmark needs weights with mask_regions"
+    slab = region.model_copy(update={"regions": (SlabsConfig(width=(width, width)),)})
+    update: dict[str, Any] = {"inference_region": slab}
+    if threshold is not None:
+        update["threshold"] = threshold
+    return head.model_copy(update=update)

@@ -1,0 +1,106 @@
+"""Step `inpaint`: the test events with their gaps filled, into a file that `predict` reads instead of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lartpc_sparse.cluster.gaps import filled_event
+from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.dataset import EventDataset, bad_event_reason, event_rng
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.readers import VoxelsConfig
+from lartpc_sparse.data.voxel_file import VoxelFileWriter
+from lartpc_sparse.progress import track
+from lartpc_sparse.schema import UserError
+from lartpc_sparse.steps.gap_filler import Filler, NetworkFiller, plain_filler
+from lartpc_sparse.steps.run_folder import RunFolder, weights_identity
+from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision
+from lartpc_sparse.weights import find_weights
+
+__all__ = ["filling_inputs", "on_filled_events", "run_filling"]
+
+GROUP = 8
+"""Events that are filled at a time."""
+_POSITION = 3_000_000
+"""Place of the gaps in the chain of random generators: behind transforms, views and overlays."""
+
+
+def on_filled_events(config: ChainConfig, folder: RunFolder) -> ChainConfig:
+    """The chain with the filled events as `data.test`, where it has a section `inpaint`.
+
+    Raises:
+        UserError: they are not there yet.
+    """
+    if config.inpaint is None:
+        return config
+    if not folder.filled.exists():
+        raise UserError(f"the chain has a section inpaint, but there is no {folder.filled}; run the step inpaint first")
+    filled = VoxelsConfig(files=(str(folder.filled),))
+    return config.model_copy(update={"data": config.data.model_copy(update={"test": filled})})
+
+
+def filling_inputs(config: ChainConfig, files: list[Any]) -> dict[str, Any]:
+    """Everything that the filled events depend on, as JSON-ready values; `files` identify the test events."""
+    assert config.inpaint is not None
+    assert config.data.test is not None
+    weights = config.inpaint.weights
+    return {
+        "seed": config.run.seed,
+        "test": config.data.test.model_dump(mode="json"),
+        "on_bad_event": config.data.on_bad_event,
+        "inpaint": config.inpaint.model_dump(mode="json"),
+        "files": files,
+        "weights": None if weights is None else weights_identity(find_weights(weights)),
+    }
+
+
+def run_filling(config: ChainConfig, folder: RunFolder) -> None:
+    """Empty the regions of every event of `data.test`, fill them, and write the events in their order.
+
+    A label column `filled` marks new voxels; they have no class and no particle, so that no metric counts them.
+
+    Raises:
+        UserError: no or damaged weights, regions that do not fit the images, or a bad event when `data.on_bad_event`
+            is fail.
+    """
+    assert config.inpaint is not None
+    assert config.data.test is not None
+    reader = config.data.test.build()
+    events = EventDataset(reader, (), seed=config.run.seed, on_bad_event=config.data.on_bad_event)
+    fill = _filler(config)
+    writer = VoxelFileWriter(
+        folder.filled,
+        image_size=reader.image_size,
+        classes=reader.classes,
+        voxel_size_mm=getattr(reader, "voxel_size_mm", None),
+        origin=f"gaps filled with {config.inpaint.weights or config.inpaint.fill_with}",
+    )
+    with writer, track("inpaint", total=len(reader), unit="events") as bar:
+        for start in range(0, len(reader), GROUP):
+            indices = range(start, min(start + GROUP, len(reader)))
+            group = [events[0, index] for index in indices]
+            rngs = [event_rng(config.run.seed, 0, index, _POSITION) for index in indices]
+            for event, (boxes, filled) in zip(group, fill(group, rngs), strict=True):
+                writer.write(_marked(filled_event(event, boxes, filled), len(filled.coords)))
+            bar.advance(len(group))
+
+
+def _filler(config: ChainConfig) -> Filler:
+    assert config.inpaint is not None
+    section = config.inpaint
+    if section.weights is None:
+        return plain_filler(section.fill_with, section.regions)
+    device = choose_device(config.run)
+    set_matmul_precision(device)
+    return NetworkFiller(find_weights(section.weights), section.regions, choose_engine(config.run).engine, device)
+
+
+def _marked(event: Event, new: int) -> Event:
+    """With the column `filled`; what a skipped event says of itself is no number and cannot be stored."""
+    if bad_event_reason(event) is not None:
+        event = event.replace(particles={})
+    filled = np.zeros(len(event), dtype=np.int64)
+    filled[len(event) - new :] = 1
+    return event.with_labels(filled=filled)
