@@ -24,6 +24,7 @@ from lartpc_sparse.data.transforms.mask import Mask, MaskConfig
 from lartpc_sparse.data.transforms.mask_boxes import MaskBoxes, MaskBoxesConfig, add_empty_mask
 from lartpc_sparse.data.transforms.merge_duplicates import MergeDuplicates, MergeDuplicatesConfig
 from lartpc_sparse.data.transforms.rotate90 import Rotate90, Rotate90Config
+from lartpc_sparse.data.transforms.significance import Significance, SignificanceConfig
 from lartpc_sparse.data.transforms.smear_energy import SmearEnergy, SmearEnergyConfig
 from lartpc_sparse.data.transforms.voxel_loss import RandomVoxelLoss, RandomVoxelLossConfig
 
@@ -55,6 +56,8 @@ __all__ = [
     "Rotate90Config",
     "ScaleEnergy",
     "ScaleEnergyConfig",
+    "Significance",
+    "SignificanceConfig",
     "SmearEnergy",
     "SmearEnergyConfig",
     "Transform",
