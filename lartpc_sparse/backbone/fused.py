@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lartpc_sparse.backbone.attention import AttentionGate, Cbam
 from lartpc_sparse.backbone.blocks import Block, ResidualBlock
 from lartpc_sparse.sparse import (
     BatchNorm,
@@ -23,6 +24,7 @@ from lartpc_sparse.sparse import (
     SubmanifoldConv,
     TransposedConv,
 )
+from lartpc_sparse.sparse.depthwise import DepthwiseConv
 from lartpc_sparse.sparse.fusion import Epilogue, FusedConvolution, FusingEngine
 
 __all__ = ["FusedDecoder", "FusedEncoder", "Target", "can_fold"]
@@ -47,6 +49,8 @@ class Target:
 
 def can_fold(network: nn.Module) -> bool:
     """Whether all norms and activations of a network can be epilogues."""
+    if any(isinstance(module, Cbam | AttentionGate | DepthwiseConv) for module in network.modules()):
+        return False
     layers = [layer.module for layer in network.modules() if isinstance(layer, FeatureLayer)]
     return all(isinstance(module, nn.Identity) or _activation(module) is not None for module in layers)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, Target, can_fold
+from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, Target
 from lartpc_sparse.sparse import SparseTensor
 from lartpc_sparse.sparse.fusion import FusingEngine
 
@@ -85,7 +85,7 @@ class FusedForms:
             self._made_from = _versions(self._tensors)
         key = (engine, dtype, tuple(streams))
         if key not in self._forms:
-            self._forms[key] = _make(network, Target(engine, dtype), streams) if can_fold(network) else None
+            self._forms[key] = _make(network, Target(engine, dtype), streams) if network.foldable else None
         return self._forms[key]
 
 

@@ -57,6 +57,10 @@ class FramesConfig(FileReaderConfig):
         0.2, gt=0, description="a pixel is signal from so much true light on, counts a pixel of the sensor"
     )
 
+    keep_in_memory: bool = Field(
+        False, description="keep the pixels of every frame that was read: for a training on few frames; they add up"
+    )
+
     def build(self) -> FramesReader:
         """Open the files.
 
@@ -88,6 +92,7 @@ class FramesReader(IndexedEvents):
         self.image_size: tuple[int, ...] = tuple(size // factor for size in self._shape)
         self.truth = self._truth_reader()
         self._counts: Int64[np.ndarray, " E"] | None = None
+        self._kept: dict[int, Event] = {}
 
     def _count(self, path: str) -> int:
         return len(self._open.get(path).names)
@@ -183,6 +188,14 @@ class FramesReader(IndexedEvents):
             BadEventError: see `frame`; a step does not fit it; a bad event of the truth.
             IndexError: index outside 0..E-1.
         """
+        if index not in self._kept:
+            event = self._read(index)
+            if not self._config.keep_in_memory:
+                return event
+            self._kept[index] = event
+        return self._kept[index]
+
+    def _read(self, index: int) -> Event:
         image = preprocess(self.frame(index), self._config.preprocess)
         labels, particles = self._labels(index, image)
         rows = np.flatnonzero(image.values) if image.suppressed else None
