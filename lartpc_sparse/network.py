@@ -30,7 +30,9 @@ from lartpc_sparse.sparse import Engine, SparseTensor, TorchEngine
 
 __all__ = ["HeadField", "ModelConfig", "Network"]
 
-HeadField = Annotated[HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, VoxelGraphConfig, InpaintConfig, SignalConfig)]
+HeadField = Annotated[
+    HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, VoxelGraphConfig, InpaintConfig, SignalConfig)
+]
 
 
 class ModelConfig(Config):

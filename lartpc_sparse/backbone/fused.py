@@ -162,16 +162,29 @@ class FusedDecoder:
         entries: what the encoder has to apply to each level for this decoder, finest level first.
     """
 
-    def __init__(self, target: Target, up: Sequence[nn.Module], blocks: Sequence[nn.Module], final: nn.Module) -> None:
+    def __init__(
+        self,
+        target: Target,
+        up: Sequence[nn.Module],
+        blocks: Sequence[nn.Module],
+        final: nn.Module,
+        out: nn.Module | None = None,
+    ) -> None:
+        last = final if out is None else _part(out, 0)
+        self.out: TransposedConv | None = None
+        if out is not None:
+            layer = _part(out, 1)
+            assert isinstance(layer, TransposedConv)
+            self.out, self.to_fine = layer, target.prepare([layer.weight], [_folded(final)], layer.bias)
         norms = [_part(module, 0) for module in up]
         layers = [_part(module, 1) for module in up]
         self.layers: list[TransposedConv] = [layer for layer in layers if isinstance(layer, TransposedConv)]
         self.ups, self.blocks = [], []
-        self.entries = [_folded(norms[0] if norms else final)]
+        self.entries = [_folded(norms[0] if norms else last)]
         for number, (layer, module) in enumerate(zip(self.layers, blocks, strict=True)):
             assert isinstance(module, nn.Sequential)
             first = layer.weight.shape[2]
-            after = _folded(norms[number + 1] if number + 1 < len(norms) else final)
+            after = _folded(norms[number + 1] if number + 1 < len(norms) else last)
             stage = _FusedBlocks(target, list(module), [after], first)
             skip_entry, up_entry = _halves(stage.entry, first)
             self.entries.insert(0, skip_entry)
@@ -186,6 +199,11 @@ class FusedDecoder:
             up_map = skip.plan.strided_map(skip.stride, layer.kernel_size, layer.step).transposed
             raw, normalised = up([x], [up_map], len(skip))
             (x,) = blocks.run(skip, [skip.feats, raw], [skip_normalised, normalised])
+        if self.out is None:
+            return x
+        plan, step = levels[0][0].plan, self.out.step
+        fine = tuple(have // many for have, many in zip(levels[0][0].stride, step, strict=True))
+        (x,) = self.to_fine([x], [plan.strided_map(fine, self.out.kernel_size, step).transposed], len(plan.level(fine)))
         return x
 
 
@@ -195,7 +213,7 @@ class FusedEncoder:
     def __init__(
         self,
         target: Target,
-        stem: SubmanifoldConv,
+        stem: SubmanifoldConv | StridedConv,
         blocks: Sequence[nn.Module],
         down: Sequence[nn.Module],
         decoders: Sequence[FusedDecoder],
@@ -211,6 +229,7 @@ class FusedEncoder:
                 exits.append(_folded(_part(down[level], 0)))
             self.blocks.append(_FusedBlocks(target, list(module), exits))
         self.stem_kernel = stem.kernel_size
+        self.stem_step = stem.step if isinstance(stem, StridedConv) else None
         self.stem = target.prepare([stem.weight], [_RAW, self.blocks[0].entry], stem.bias)
         self.downs = [
             target.prepare([layer.weight], [_RAW, stage.entry], layer.bias)
@@ -220,7 +239,12 @@ class FusedEncoder:
     def run(self, x: SparseTensor) -> list[tuple[SparseTensor, list[Tensor]]]:
         """For every level, finest first: the raw features, and those normalised for each decoder."""
         plan, stride, levels = x.plan, x.stride, []
-        raw, normalised = self.stem([x.feats], [plan.submanifold_map(stride, self.stem_kernel)], len(x))
+        if self.stem_step is None:
+            stem_map = plan.submanifold_map(stride, self.stem_kernel)
+        else:
+            stem_map = plan.strided_map(stride, self.stem_kernel, self.stem_step)
+            stride = plan.coarser(stride, self.stem_step).stride
+        raw, normalised = self.stem([x.feats], [stem_map], stem_map.num_out)
         for number, blocks in enumerate(self.blocks):
             here = SparseTensor(raw, plan, stride)
             raw, *results = blocks.run(here, [raw], [normalised])

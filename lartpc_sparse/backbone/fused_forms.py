@@ -91,7 +91,7 @@ class FusedForms:
 
 def _make(network: UResNet, target: Target, streams: Sequence[str]) -> FusedUResNet:
     sources = [network.decoder_of(name) for name in (streams[:1] if network.shared else streams)]
-    decoders = [FusedDecoder(target, list(one.up), list(one.blocks), one.final) for one in sources]
+    decoders = [FusedDecoder(target, list(one.up), list(one.blocks), one.final, one.out) for one in sources]
     encoder = network.encoder
     stages = FusedEncoder(target, encoder.stem, list(encoder.blocks), list(encoder.down), decoders)
     return FusedUResNet(target, stages, decoders, tuple(streams))

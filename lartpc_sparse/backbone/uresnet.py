@@ -154,11 +154,11 @@ class _Decoder(nn.Module):
             for fine, _ in steps
         )
         self.gated = config.gates
+        self.out: nn.Sequential | None = None
         if config.stem_step == 2:
             self.out = nn.Sequential(
                 style.norm_activation(widths[0]), _upsampling(config, style, widths[0], config.filters)
             )
-        self.coarse = config.stem_step == 2
         self.final = style.norm_activation(widths[0])
 
     def forward(self, levels: list[SparseTensor]) -> SparseTensor:
@@ -166,7 +166,7 @@ class _Decoder(nn.Module):
         for number, (up, blocks, skip) in enumerate(zip(self.up, self.blocks, levels[-2::-1], strict=True)):
             gated = self.gates[number](skip, x) if self.gated else skip
             x = blocks(concatenate(gated, up(x)))
-        if self.coarse:
+        if self.out is not None:
             x = self.out(x)
         result: SparseTensor = self.final(x)
         return result
@@ -197,7 +197,7 @@ class UResNet(Backbone):
         self.encoder = _Encoder(config, in_channels, style, block)
         names = ("shared",) if self.shared else self.streams
         self.fuse_inference = True
-        self._plain = config.upsampling == "transposed" and config.stem_step == 1
+        self._plain = config.upsampling == "transposed"
         self._fused = FusedForms()
         self.decoders = nn.ModuleDict({_module_name(name): _Decoder(config, style, block) for name in names})
 

@@ -18,7 +18,7 @@ def dbscan(
     labels: Int[np.ndarray, " N"] | None = None,
     *,
     metric: Literal["euclidean", "cityblock"] = "euclidean",
-    weights: Float[np.ndarray, " N"] | None = None,
+    weights: Float[np.ndarray, " _"] | None = None,
 ) -> Int64[np.ndarray, " N"]:
     """Cluster voxels by density, each label by itself.
 

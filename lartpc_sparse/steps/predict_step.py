@@ -19,10 +19,11 @@ from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter, sca
 from lartpc_sparse.data.sampler import EventBatchSampler, counts_for
 from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
-from lartpc_sparse.heads import Decoded
+from lartpc_sparse.heads import Decoded, SignalConfig
 from lartpc_sparse.heads.base import DECODE_TABLE, NETWORK_TABLE
 from lartpc_sparse.progress import track
 from lartpc_sparse.steps.averaged_outputs import Predictor
+from lartpc_sparse.steps.cluster_csv import ClusterCsv
 from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.prediction_data import PredictionBatch, PredictionDataset, Views, join_views
@@ -93,11 +94,14 @@ def run_prediction(config: ChainConfig, folder: RunFolder, config_yaml: str) -> 
         },
         len(reader.image_size),
     )
-    with writer, particles, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
+    tables = tuple(name for name, head in config.model.heads.items() if isinstance(head, SignalConfig))
+    clusters = ClusterCsv(folder.predictions.with_name("clusters.csv"), tables)
+    with writer, particles, clusters, track("predict", total=len(reader), unit="events", rate="voxels") as bar:
         for group in loader:
             for prediction in predict_batch(predictor, group, config.predict):
                 writer.write(prediction)
                 particles.write(prediction)
+                clusters.write(prediction)
                 skipped += prediction.status != "ok"
             bar.advance(len(group.events), voxels=group.plain.num_voxels)
     if skipped:

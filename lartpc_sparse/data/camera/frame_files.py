@@ -11,7 +11,8 @@ import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
 import numpy as np
 from jaxtyping import Shaped
 
-from lartpc_sparse.data.camera.frame_writer import ORDER
+from lartpc_sparse.data.attributes import as_text
+from lartpc_sparse.data.camera.frame_writer import FRAMES_FORMAT, ORDER
 from lartpc_sparse.data.readers.files import open_hdf5
 from lartpc_sparse.schema import UserError
 
@@ -84,7 +85,7 @@ class _Hdf5Frames:
         flat = [name for name, item in self._file.items() if isinstance(item, h5py.Dataset) and item.ndim == 2]
         stacks = [name for name, item in self._file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
         self._stack: h5py.Dataset | None = None
-        if ORDER in self._file:
+        if as_text(self._file.attrs.get("format", "")) == FRAMES_FORMAT:
             self.names: tuple[str, ...] = tuple(name.decode() for name in self._file[ORDER][:])
         elif not flat and len(stacks) == 1:
             self._stack = self._file[stacks[0]]

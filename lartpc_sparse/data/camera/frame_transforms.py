@@ -89,7 +89,9 @@ class MedianConfig(FrameTransformConfig):
     """Median of a square of pixels: `scipy.ndimage.median_filter`, the border reflected."""
 
     kind: Literal["median"] = "median"
-    size: Literal[2, 3] = Field(2, description="side of the square; of 4 values the third smallest is taken, as in scipy")
+    size: Literal[2, 3] = Field(
+        2, description="side of the square; of 4 values the third smallest is taken, as in scipy"
+    )
 
     def apply(self, frame: FrameImage) -> FrameImage:
         """See `FrameTransformConfig.apply`."""

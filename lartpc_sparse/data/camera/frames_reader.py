@@ -87,7 +87,9 @@ class FramesReader(IndexedEvents):
         self._shape = self._open.get(counted.files[0]).shape
         factor = int(np.prod([getattr(step, "factor", 1) for step in config.preprocess]))
         if any(size % factor for size in self._shape):
-            raise UserError(f"{counted.files[0]}: {self._shape} pixels cannot be rebinned by {factor}; choose a divisor")
+            raise UserError(
+                f"{counted.files[0]}: {self._shape} pixels cannot be rebinned by {factor}; choose a divisor"
+            )
         self.factor = factor
         self.image_size: tuple[int, ...] = tuple(size // factor for size in self._shape)
         self.truth = self._truth_reader()

@@ -1,6 +1,6 @@
 """Pedestals: mean and noise of every pixel without light, made from a pedestal run; file and command.
 
-    python -m lartpc_sparse.data.camera.pedestal pedestal_run.h5 --output pedestal.h5
+python -m lartpc_sparse.data.camera.pedestal pedestal_run.h5 --output pedestal.h5
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,6 +76,7 @@ class SignalEvaluator(Evaluator):
     def use_events(self, reader: object) -> None:
         """See `Evaluator.use_events`; frames are read again for the classical chain and the true light."""
         if isinstance(reader, FrameSource):
+            self._check_binning(reader)
             self._reader = reader
             self._index = {reader.key(index): index for index in range(len(reader))}
         elif self.config.classical is not None:
@@ -82,6 +84,19 @@ class SignalEvaluator(Evaluator):
                 f"heads.{self.name}.evaluate.classical runs on frames at full resolution; use the reader `frames` "
                 "for data.test, or leave it out"
             )
+
+    def _check_binning(self, reader: object) -> None:
+        classical, factor = self.config.classical, getattr(reader, "factor", None)
+        steps = () if classical is None else classical.preprocess
+        made = {"clusters": self.clusters.binning}
+        if classical is not None:
+            made["evaluate.classical.clusters"] = classical.clusters.binning
+            made["evaluate.classical.preprocess"] = math.prod(getattr(step, "factor", 1) for step in steps)
+        for name, value in made.items():
+            if factor is not None and value != factor:
+                raise UserError(
+                    f"heads.{self.name}.{name} has binning {value}, but the reader rebins by {factor}; make them agree"
+                )
 
     def update(self, prediction: Prediction) -> None:
         """See `Evaluator.update`."""
@@ -97,6 +112,7 @@ class SignalEvaluator(Evaluator):
         if self._reader is None or prediction.key not in self._index:
             return
         index = self._index[prediction.key]
+        assert prediction.coords.shape[1] == 2  # frames are images
         begin = time.perf_counter()
         event = self._reader.read(index)
         read = time.perf_counter() - begin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -75,7 +76,9 @@ class SignalConfig(HeadConfig):
         return True
 
     def finish(self, name: str, prediction: Prediction) -> Prediction:
-        """Adds the clusters: column `cluster` of the pixels, and the cluster table."""
+        """Adds the clusters of an image: column `cluster` of the pixels, and the cluster table; nothing in 3D."""
+        if prediction.coords.shape[1] != 2:
+            return prediction
         selected = prediction.columns[f"{name}/selected"] > 0
         cluster = np.full(len(prediction), -1, dtype=np.int32)
         found = self.clusters.find(prediction.coords[selected], prediction.energy[selected])
@@ -85,20 +88,11 @@ class SignalConfig(HeadConfig):
         table = cluster_table(
             prediction.coords, prediction.energy, cluster, self.clusters, (int(size[0]), int(size[1]))
         )
-        return Prediction(
-            key=prediction.key,
-            coords=prediction.coords,
-            energy=prediction.energy,
-            truth=prediction.truth,
-            columns=columns,
-            tables={**prediction.tables, name: table},
-            status=prediction.status,
-        )
+        return replace(prediction, columns=columns, tables={**prediction.tables, name: table})
 
     def build(self, *, in_channels: int, dim: int) -> SignalHead:
         """See `HeadConfig.build`."""
-        if dim != 2:
-            raise ValueError(f"the signal head selects pixels of images, model.dim is {dim}; set it to 2")
+        del dim
         return SignalHead(self, in_channels)
 
     def evaluator(self, name: str, truth_classes: tuple[str, ...]) -> SignalEvaluator:

@@ -19,9 +19,13 @@ class SensorConfig(Config):
     size: tuple[int, int] = Field((2304, 2304), description="rows and columns; data sheet")
     seed: int = Field(0, ge=0, description="of the pixels' properties, which all frames have in common")
     offset_counts: float = Field(100.0, gt=0, description="mean pedestal, counts; data sheet")
-    offset_spread: float = Field(1.5, ge=0, description="standard deviation of the pedestal over pixels, counts; assumed")
+    offset_spread: float = Field(
+        1.5, ge=0, description="standard deviation of the pedestal over pixels, counts; assumed"
+    )
     noise_counts: float = Field(
-        2.9, gt=0, description="median noise of a pixel, counts; 0.7 electrons rms at 0.24 electrons a count, data sheet"
+        2.9,
+        gt=0,
+        description="median noise of a pixel, counts; 0.7 electrons rms at 0.24 electrons a count, data sheet",
     )
     noise_spread: float = Field(
         0.15, ge=0, description="standard deviation of the logarithm of the noise over pixels; assumed"

@@ -123,7 +123,7 @@ class DenseMap(KernelMap):
     def apply(
         self,
         feats: Float[Tensor, "num_in C_in"],
-        weight: Float[Tensor, "K C_in C_out"],
+        weight: Float[Tensor, "K _ C_out"],
         bias: Float[Tensor, " C_out"] | None = None,
         groups: int = 1,
     ) -> Float[Tensor, "num_out C_out"]:
