@@ -19,7 +19,7 @@ from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
 from lartpc_sparse.weights import fill_from_weights
 
-__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TuneConfig"]
+__all__ = ["ChainConfig", "EvaluateConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TilesConfig", "TuneConfig"]
 
 
 class RunConfig(Config):
@@ -37,6 +37,13 @@ class TuneConfig(Config):
     """Section `tune`: decoding settings of the heads, chosen on the events of `data.validation`."""
 
     output: str = Field("tuned.json", min_length=1, description="file in output_dir")
+
+
+class TilesConfig(Config):
+    """Large images are predicted tile by tile, in bounded memory."""
+
+    size: int = Field(512, ge=1, description="voxels of a tile along each axis")
+    halo: int = Field(64, ge=0, description="voxels around a tile that the network sees too: at least its reach")
 
 
 class PredictConfig(Config):
@@ -59,6 +66,7 @@ class PredictConfig(Config):
         None, description="heads that `ensemble` and `augmentation` average; null: all, which a head may refuse"
     )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
+    tiles: TilesConfig | None = Field(None, description="null: whole images")
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
 
     @model_validator(mode="after")

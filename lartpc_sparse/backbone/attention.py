@@ -63,7 +63,7 @@ class AttentionGate(nn.Module):
         self.psi = PointwiseConv(hidden, 1)
 
     def attention(self, skip: SparseTensor, gate: SparseTensor) -> SparseTensor:
-        """alpha (N, 1) on the voxels of the skip."""
+        """Alpha (N, 1) on the voxels of the skip."""
         together = torch.relu(self.skip(skip).feats + self.gate(gate).feats)
         return interpolate_up(gate.replace(torch.sigmoid(self.psi(gate.replace(together)).feats)))
 

@@ -16,8 +16,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from lartpc_sparse.backbone.base import Backbone, BackboneConfig
 from lartpc_sparse.backbone.attention import AttentionGate
+from lartpc_sparse.backbone.base import Backbone, BackboneConfig
 from lartpc_sparse.backbone.blocks import (
     ActivationName,
     AttentionName,
@@ -28,7 +28,7 @@ from lartpc_sparse.backbone.blocks import (
     PlainBlock,
     ResidualBlock,
 )
-from lartpc_sparse.backbone.fused import can_fold
+from lartpc_sparse.backbone.folding import can_fold
 from lartpc_sparse.backbone.fused_forms import FusedForms
 from lartpc_sparse.sparse import (
     PointwiseConv,

@@ -127,9 +127,9 @@ def cluster_table(
     """What is measured of every cluster, columns `CLUSTER_COLUMNS`.
 
     `integral` is the sum of counts over all sensor pixels of the footprint (cluster and rings), not suppressed; `size`
-    their number; `n_hits` the clustered pixels with a value above 0; `length` and `width` the extent along the principal
-    axes; `rms` the standard deviation of the values; `theta` the angle of the longer axis to x, -pi/2..pi/2. Weights of
-    mean and axes are the values above 0.
+    their number; `n_hits` the clustered pixels with a value above 0; `length` and `width` the extent along the
+    principal axes; `rms` the standard deviation of the values; `theta` the angle of the longer axis to x,
+    -pi/2..pi/2. Weights of mean and axes are the values above 0.
 
     Args:
         coords: every pixel with a value, clustered or not.
@@ -143,10 +143,7 @@ def cluster_table(
     table["cluster"] = np.arange(number, dtype=np.int32)
     if number == 0:
         return table
-    if config.grow:
-        wide = footprints(coords, labels, config.grow, size)[coords[:, 0], coords[:, 1]]
-    else:
-        wide = labels
+    wide = footprints(coords, labels, config.grow, size)[coords[:, 0], coords[:, 1]] if config.grow else labels
     area = config.binning**2
     inside = wide >= 0
     table["integral"] = np.bincount(wide[inside], weights=values[inside] * area, minlength=number).astype(np.float32)

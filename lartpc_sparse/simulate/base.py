@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from lartpc_sparse.data.event import Event
 from lartpc_sparse.schema import PartConfig
 
 __all__ = ["EventSource", "SourceConfig", "Stream"]

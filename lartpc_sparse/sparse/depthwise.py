@@ -77,8 +77,8 @@ class DepthwiseConv(nn.Module):
 def interpolate_up(x: SparseTensor) -> SparseTensor:
     """Features on the voxels twice as fine, linear along each axis (bilinear in 2D); voxel centres are what is aligned.
 
-    A fine voxel takes 3/4 of its parent and 1/4 of the parent's neighbour on its side, axis by axis. Neighbours that are
-    not there are left out and the weights scaled to 1; at the border of a full image that is torch's
+    A fine voxel takes 3/4 of its parent and 1/4 of the parent's neighbour on its side, axis by axis. Neighbours that
+    are not there are left out and the weights scaled to 1; at the border of a full image that is torch's
     `interpolate(mode="bilinear", align_corners=False)`.
 
     Raises:

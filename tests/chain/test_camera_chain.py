@@ -1,4 +1,4 @@
-"""Camera frames through whole chains: every config simulates, trains, tunes, predicts, evaluates and reports in small."""
+"""Camera frames through whole chains: every config simulates, trains, tunes, predicts and reports in small."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALL = [
     "simulate.pedestal_frames=4",
     "simulate.processes=1",
     "simulate.events_per_file=9",
-    "simulate.sensor.size=[192, 224]",
+    "simulate.sensor.size=[192, 192]",
     "simulate.margin_pixels=30",
     "simulate.recoils.per_image=[2, 3]",
     "data.train.pedestal.select=[0, 4]",

@@ -13,8 +13,9 @@ from reader_contract import ReaderContract
 
 from lartpc_sparse.data.camera import Pedestal, load_pedestal, open_frames, save_pedestal
 from lartpc_sparse.data.camera.frame_files import run_and_event
-from lartpc_sparse.data.camera.frames_reader import FramesConfig, PedestalRunConfig, true_pixels
+from lartpc_sparse.data.camera.frames_reader import FramesConfig, PedestalRunConfig
 from lartpc_sparse.data.camera.pedestal import build_pedestal, main
+from lartpc_sparse.data.camera.true_pixels import true_pixels
 from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.schema import BadEventError, UserError
 
@@ -197,6 +198,6 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"not this format at all")
         with pytest.raises(UserError, match=name.replace(".", r"\.")):
             open_frames(str(tmp_path / name))
+    write_hdf5(tmp_path / "frames.h5", frames(1))
     with pytest.raises(UserError, match="no pedestal file"):
-        write_hdf5(tmp_path / "frames.h5", frames(1))
         load_pedestal(tmp_path / "frames.h5")

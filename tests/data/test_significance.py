@@ -30,7 +30,7 @@ def test_the_feature_is_the_energy_over_the_noise() -> None:
 def test_noise_must_be_there_and_above_zero() -> None:
     with pytest.raises(UserError, match="has no label noise"):
         SignificanceConfig().build()(random_event(3, 5, image_size=(9, 8)), RNG)
-    with pytest.raises(BadEventError, match="noise is 0.0 at pixel"):
+    with pytest.raises(BadEventError, match=r"noise is 0\.0 at pixel"):
         SignificanceConfig().build()(event(0.0), RNG)
 
 

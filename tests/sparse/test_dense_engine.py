@@ -60,7 +60,7 @@ def test_scattered_voxels_are_left_to_the_reference_engine() -> None:
 
 
 def test_down_and_up_agree_with_the_reference_engine_on_an_image_with_holes() -> None:
-    coords, feats, offsets = full_image((9, 11), events=1)
+    coords, feats, _ = full_image((9, 11), events=1)
     keep = torch.rand(len(coords), generator=torch.Generator().manual_seed(2)) < 0.5
     results = []
     for engine in (DenseEngine(), TorchEngine()):

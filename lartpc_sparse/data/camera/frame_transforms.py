@@ -188,7 +188,7 @@ def rebin_mean(values: Float32[np.ndarray, "H W"], factor: int) -> Float32[np.nd
     """Mean of squares of `factor` x `factor` pixels."""
     height, width = values.shape
     rows = np.add.reduce(values.reshape(height // factor, factor, width), axis=1)
-    columns = rows[:, ::factor].copy()
+    columns: Float32[np.ndarray, "H2 W2"] = rows[:, ::factor].copy()
     for shift in range(1, factor):
         columns += rows[:, shift::factor]
     columns *= np.float32(1.0 / (factor * factor))

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Int32, Int64
 from pydantic import Field
 
 from lartpc_sparse.data.camera.frame_files import FrameFile, open_frames
@@ -20,6 +20,7 @@ from lartpc_sparse.data.camera.frame_transforms import (
     preprocess,
 )
 from lartpc_sparse.data.camera.pedestal import Pedestal, build_pedestal, load_pedestal, read_frames
+from lartpc_sparse.data.camera.true_pixels import true_pixels
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers.files import EventIndex, FileReaderConfig, IndexedEvents, OpenFiles, resolve_files
 from lartpc_sparse.data.readers.voxels import VoxelsConfig, VoxelsReader
@@ -227,20 +228,3 @@ class FramesReader(IndexedEvents):
 
 
 _SUPPRESSING = ("zero_suppression", "noise_reduction", "threshold")
-
-
-def true_pixels(
-    truth: Event, size: tuple[int, ...], factor: int
-) -> tuple[Float32[np.ndarray, "H W"], Int64[np.ndarray, "H W"]]:
-    """Mean true light of rebinned pixels, and the recoil with the most light in each, -1 where there is none."""
-    pixels = int(np.prod(size))
-    block = (truth.coords[:, 0].astype(np.int64) // factor) * size[1] + truth.coords[:, 1] // factor
-    light = np.bincount(block, weights=truth.energy, minlength=pixels) / factor**2
-    owner = np.full(pixels, -1, dtype=np.int64)
-    instance = np.asarray(truth.labels.get("instance", np.zeros(len(truth))), dtype=np.int64)
-    if len(truth):
-        pair, inverse = np.unique(block * (instance.max() + 1) + instance, return_inverse=True)
-        share = np.bincount(inverse, weights=truth.energy)
-        order = np.argsort(share, kind="stable")  # the last that is written is the brightest
-        owner[pair[order] // (instance.max() + 1)] = pair[order] % (instance.max() + 1)
-    return light.astype(np.float32).reshape(size), owner.reshape(size)

@@ -56,7 +56,7 @@ class SignalEvaluator(Evaluator):
         threshold: of the selection, repeated in the result.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         name: str,
         signal: tuple[str, ...],

@@ -15,7 +15,7 @@ from lartpc_sparse.heads.tuning import Tuned, Tuner
 if TYPE_CHECKING:
     from lartpc_sparse.heads.signal.head import SignalConfig
 
-__all__ = ["SignalTuner", "THRESHOLDS"]
+__all__ = ["THRESHOLDS", "SignalTuner"]
 
 THRESHOLDS = np.round(np.concatenate([np.arange(0.002, 0.05, 0.002), np.arange(0.05, 1.0, 0.01)]), 3)
 

@@ -1,8 +1,8 @@
 """Recoils: how far an electron or a nucleus goes, and how much of its energy ionises.
 
 Electrons: practical range of Katz and Penfold (Rev. Mod. Phys. 24 (1952) 28), R = 412 E^(1.265 - 0.0954 ln E) mg/cm2
-with E in MeV (measured above 10 keV, extrapolated below), and a random walk of the direction. Nuclei: straight, quenched
-after Lindhard in the form of Lewin and Smith (Astropart. Phys. 6 (1996) 87).
+with E in MeV (measured above 10 keV, extrapolated below), and a random walk of the direction. Nuclei: straight,
+quenched after Lindhard in the form of Lewin and Smith (Astropart. Phys. 6 (1996) 87).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def lindhard(energy_kev: float, charge: int, mass: int) -> float:
     reduced = 11.5 * energy_kev * charge ** (-7 / 3)
     k = 0.133 * charge ** (2 / 3) * mass**-0.5
     g = 3 * reduced**0.15 + 0.7 * reduced**0.6 + reduced
-    return k * g / (1 + k * g)
+    return float(k * g / (1 + k * g))
 
 
 def electron_track(

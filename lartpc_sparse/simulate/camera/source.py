@@ -69,7 +69,7 @@ class CameraSource:
 
     def __init__(self, config: CameraConfig) -> None:
         self._config = config
-        parameters = {"camera": json.dumps(config.model_dump(mode="json")), "run": config.run}
+        parameters: dict[str, str | int | float] = {"camera": json.dumps(config.model_dump(mode="json")), "run": config.run}
         about = Stream(config.sensor.size, SIGNAL_CLASSES, origin="camera simulation", attributes=parameters)
         frames = Stream(
             config.sensor.size, (), origin="camera simulation", attributes=parameters, open_writer=FrameWriter
@@ -162,7 +162,7 @@ class CameraSource:
         else:
             lit = np.nonzero(light >= self._config.truth_counts)
             energy, instance = light[lit], owner[lit].astype(np.int64)
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "instance": np.arange(len(recoils), dtype=np.int64),
             "energy_kev": np.array([recoil.energy_kev for recoil in recoils], dtype=np.float32),
             "nuclear": np.array([recoil.nuclear for recoil in recoils], dtype=np.int64),

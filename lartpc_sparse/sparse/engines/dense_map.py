@@ -82,17 +82,17 @@ class DenseMap(KernelMap):
         return made.transposed if self.backwards else made
 
     @property
-    def slot_starts(self) -> tuple[int, ...]:  # type: ignore[override]
+    def slot_starts(self) -> tuple[int, ...]:
         """Where the pairs of each slot begin, and their number."""
         return self.pairs.slot_starts
 
     @property
-    def in_index(self) -> Int64[Tensor, " P"]:  # type: ignore[override]
+    def in_index(self) -> Int64[Tensor, " P"]:
         """Input rows of the pairs, slot after slot."""
         return self.pairs.in_index
 
     @property
-    def out_index(self) -> Int64[Tensor, " P"]:  # type: ignore[override]
+    def out_index(self) -> Int64[Tensor, " P"]:
         """Output rows of the pairs, slot after slot."""
         return self.pairs.out_index
 
