@@ -20,7 +20,16 @@ from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
 from lartpc_sparse.weights import fill_from_weights
 
-__all__ = ["ChainConfig", "EvaluateConfig", "FillConfig", "PredictConfig", "RunConfig", "SimulateConfig", "TuneConfig"]
+__all__ = [
+    "ChainConfig",
+    "EvaluateConfig",
+    "FillConfig",
+    "PredictConfig",
+    "RunConfig",
+    "SimulateConfig",
+    "TilesConfig",
+    "TuneConfig",
+]
 
 
 class RunConfig(Config):
@@ -63,6 +72,13 @@ class FillConfig(Config):
         return self
 
 
+class TilesConfig(Config):
+    """Large images are predicted tile by tile, in bounded memory."""
+
+    size: int = Field(512, ge=1, description="voxels of a tile along each axis")
+    halo: int = Field(64, ge=0, description="voxels around a tile that the network sees too: at least its reach")
+
+
 class PredictConfig(Config):
     """Section `predict`."""
 
@@ -86,6 +102,7 @@ class PredictConfig(Config):
     part_events: int | None = Field(
         None, ge=1, description="events a part, which one rank predicts at a time; null: from their number, 64 to 2000"
     )
+    tiles: TilesConfig | None = Field(None, description="null: whole images")
     precision: Precision = Field("32", description="32, or convolutions in bfloat16 or float16 (CUDA only)")
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from lartpc_sparse.heads import (
     InpaintConfig,
     SemanticConfig,
     SemanticLabels,
+    SignalConfig,
     SpatialEmbeddingConfig,
     VoxelGraphConfig,
     normalised_coordinates,
@@ -29,7 +30,9 @@ from lartpc_sparse.sparse import Engine, SparseTensor, TorchEngine
 
 __all__ = ["HeadField", "ModelConfig", "Network"]
 
-HeadField = Annotated[HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, VoxelGraphConfig, InpaintConfig)]
+HeadField = Annotated[
+    HeadConfig, OneOf(SemanticConfig, SpatialEmbeddingConfig, VoxelGraphConfig, InpaintConfig, SignalConfig)
+]
 
 
 class ModelConfig(Config):

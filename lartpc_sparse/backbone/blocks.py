@@ -1,4 +1,4 @@
-"""Blocks of the backbone: convolutions with normalisation and activation, plain or residual."""
+"""Blocks of the backbone: convolutions with normalisation and activation, plain or residual, full or separable."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import Literal
 
 from torch import nn
 
+from lartpc_sparse.backbone.attention import Cbam
 from lartpc_sparse.sparse import BatchNorm, FeatureLayer, NormActivation, PointwiseConv, SparseTensor, SubmanifoldConv
+from lartpc_sparse.sparse.depthwise import DepthwiseConv
 
-__all__ = ["ActivationName", "Block", "BlockStyle", "NormName", "PlainBlock", "ResidualBlock"]
+__all__ = [
+    "ActivationName",
+    "AttentionName",
+    "Block",
+    "BlockStyle",
+    "ConvolutionName",
+    "NormName",
+    "PlainBlock",
+    "ResidualBlock",
+]
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu"]
 NormName = Literal["batch", "layer", "none"]
+ConvolutionName = Literal["full", "separable"]
+AttentionName = Literal["none", "cbam"]
 
 _ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -31,6 +44,8 @@ class BlockStyle:
     kernel_size: int = 3
     norm: NormName = "batch"
     activation: ActivationName = "relu"
+    separable: bool = False
+    cbam: bool = False
 
     def normalisation(self, channels: int) -> nn.Module:
         """A layer that normalises `channels` features."""
@@ -46,13 +61,21 @@ class BlockStyle:
             activation.inplace = True  # type: ignore[assignment]
         return NormActivation(self.normalisation(channels), FeatureLayer(activation))
 
-    def convolution(self, in_channels: int, out_channels: int) -> SubmanifoldConv:
-        """A submanifold convolution; it has a bias only where no normalisation follows."""
+    def convolution(self, in_channels: int, out_channels: int) -> nn.Module:
+        """A submanifold convolution, full or depthwise and then pointwise (arXiv:1704.04861).
+
+        It has a bias only where no normalisation follows.
+        """
+        if self.separable:
+            return nn.Sequential(
+                DepthwiseConv(in_channels, self.kernel_size, dim=self.dim),
+                PointwiseConv(in_channels, out_channels, bias=self.norm == "none"),
+            )
         return SubmanifoldConv(in_channels, out_channels, self.kernel_size, dim=self.dim, bias=self.norm == "none")
 
 
 class Block(nn.Module):
-    """Base of the blocks: `Block(in_channels, out_channels, style)`, voxels kept."""
+    """Base of the blocks: `Block(in_channels, out_channels, style)`, voxels kept; CBAM, if any, is the path's end."""
 
     def __init__(self, in_channels: int, out_channels: int, style: BlockStyle) -> None:
         super().__init__()
@@ -61,6 +84,7 @@ class Block(nn.Module):
             style.convolution(in_channels, out_channels),
             style.norm_activation(out_channels),
             style.convolution(out_channels, out_channels),
+            *([Cbam(out_channels, dim=style.dim)] if style.cbam else []),
         )
 
 

@@ -8,15 +8,14 @@ inputs, and the 1 x 1 shortcut behind it is a further summand of the block's sec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lartpc_sparse.backbone.blocks import Block, ResidualBlock
+from lartpc_sparse.backbone.folding import folded, halves, part
 from lartpc_sparse.sparse import (
-    BatchNorm,
-    FeatureLayer,
     PointwiseConv,
     SparseTensor,
     StridedConv,
@@ -25,7 +24,7 @@ from lartpc_sparse.sparse import (
 )
 from lartpc_sparse.sparse.fusion import Epilogue, FusedConvolution, FusingEngine
 
-__all__ = ["FusedDecoder", "FusedEncoder", "Target", "can_fold"]
+__all__ = ["FusedDecoder", "FusedEncoder", "Target"]
 
 _RAW = Epilogue()
 
@@ -45,53 +44,6 @@ class Target:
         return self.engine.prepare([weight.detach() for weight in weights], epilogues, bias, self.dtype)
 
 
-def can_fold(network: nn.Module) -> bool:
-    """Whether all norms and activations of a network can be epilogues."""
-    layers = [layer.module for layer in network.modules() if isinstance(layer, FeatureLayer)]
-    return all(isinstance(module, nn.Identity) or _activation(module) is not None for module in layers)
-
-
-def _activation(module: nn.Module) -> Epilogue | None:
-    if isinstance(module, nn.ReLU):
-        return Epilogue(activation="leaky_relu")
-    if isinstance(module, nn.LeakyReLU):
-        return Epilogue(activation="leaky_relu", slope=module.negative_slope)
-    if isinstance(module, nn.ELU) and module.alpha == 1.0:
-        return Epilogue(activation="elu")
-    if isinstance(module, nn.GELU) and module.approximate == "none":
-        return Epilogue(activation="gelu")
-    return None
-
-
-def _folded(norm_activation: nn.Module) -> Epilogue:
-    """A `BlockStyle.norm_activation` as an epilogue: running statistics folded into scale and shift."""
-    norm, layer = _part(norm_activation, 0), _part(norm_activation, 1)
-    assert isinstance(layer, FeatureLayer)
-    epilogue = _activation(layer.module)
-    assert epilogue is not None
-    if not isinstance(norm, BatchNorm):
-        return epilogue
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.weight * torch.rsqrt(norm.running_var + norm.eps)).detach()
-    return replace(epilogue, scale=scale, shift=(norm.bias - norm.running_mean * scale).detach())
-
-
-def _halves(epilogue: Epilogue, first: int) -> tuple[Epilogue, Epilogue]:
-    """The epilogue of concatenated features as the epilogues of the two parts."""
-    if epilogue.scale is None or epilogue.shift is None:
-        return epilogue, epilogue
-    scale, shift = epilogue.scale, epilogue.shift
-    return replace(epilogue, scale=scale[:first], shift=shift[:first]), replace(
-        epilogue, scale=scale[first:], shift=shift[first:]
-    )
-
-
-def _part(sequential: nn.Module, number: int) -> nn.Module:
-    assert isinstance(sequential, nn.Sequential)
-    return sequential[number]
-
-
 def _split(weight: Tensor, first: int | None) -> list[Tensor]:
     """A weight cut where its input is concatenated."""
     return [weight] if first is None else [weight[..., :first, :], weight[..., first:, :]]
@@ -105,7 +57,7 @@ class _FusedBlock:
         assert isinstance(conv1, SubmanifoldConv)
         assert isinstance(conv2, SubmanifoldConv)
         self.kernel_size = conv1.kernel_size
-        self.conv1 = target.prepare(_split(conv1.weight, first), [_folded(middle)], conv1.bias)
+        self.conv1 = target.prepare(_split(conv1.weight, first), [folded(middle)], conv1.bias)
         weights: list[Tensor] = [conv2.weight]
         self.residual = self.shortcut = False
         if isinstance(block, ResidualBlock):
@@ -132,11 +84,11 @@ class _FusedBlocks:
         self, target: Target, blocks: Sequence[nn.Module], exits: Sequence[Epilogue], first: int | None = None
     ) -> None:
         self.blocks = []
-        self.entry = _folded(_entry(blocks[0]))
+        self.entry = folded(_entry(blocks[0]))
         for number, block in enumerate(blocks):
             assert isinstance(block, Block)
             last = number == len(blocks) - 1
-            following = exits if last else [_RAW, _folded(_entry(blocks[number + 1]))]
+            following = exits if last else [_RAW, folded(_entry(blocks[number + 1]))]
             self.blocks.append(_FusedBlock(target, block, following, first if number == 0 else None))
 
     def run(self, x: SparseTensor, raw: Sequence[Tensor], normalised: Sequence[Tensor]) -> list[Tensor]:
@@ -158,18 +110,31 @@ class FusedDecoder:
         entries: what the encoder has to apply to each level for this decoder, finest level first.
     """
 
-    def __init__(self, target: Target, up: Sequence[nn.Module], blocks: Sequence[nn.Module], final: nn.Module) -> None:
-        norms = [_part(module, 0) for module in up]
-        layers = [_part(module, 1) for module in up]
+    def __init__(
+        self,
+        target: Target,
+        up: Sequence[nn.Module],
+        blocks: Sequence[nn.Module],
+        final: nn.Module,
+        out: nn.Module | None = None,
+    ) -> None:
+        last = final if out is None else part(out, 0)
+        self.out: TransposedConv | None = None
+        if out is not None:
+            layer = part(out, 1)
+            assert isinstance(layer, TransposedConv)
+            self.out, self.to_fine = layer, target.prepare([layer.weight], [folded(final)], layer.bias)
+        norms = [part(module, 0) for module in up]
+        layers = [part(module, 1) for module in up]
         self.layers: list[TransposedConv] = [layer for layer in layers if isinstance(layer, TransposedConv)]
         self.ups, self.blocks = [], []
-        self.entries = [_folded(norms[0] if norms else final)]
+        self.entries = [folded(norms[0] if norms else last)]
         for number, (layer, module) in enumerate(zip(self.layers, blocks, strict=True)):
             assert isinstance(module, nn.Sequential)
             first = layer.weight.shape[2]
-            after = _folded(norms[number + 1] if number + 1 < len(norms) else final)
+            after = folded(norms[number + 1] if number + 1 < len(norms) else last)
             stage = _FusedBlocks(target, list(module), [after], first)
-            skip_entry, up_entry = _halves(stage.entry, first)
+            skip_entry, up_entry = halves(stage.entry, first)
             self.entries.insert(0, skip_entry)
             self.ups.append(target.prepare([layer.weight], [_RAW, up_entry], layer.bias))
             self.blocks.append(stage)
@@ -182,6 +147,11 @@ class FusedDecoder:
             up_map = skip.plan.strided_map(skip.stride, layer.kernel_size, layer.step).transposed
             raw, normalised = up([x], [up_map], len(skip))
             (x,) = blocks.run(skip, [skip.feats, raw], [skip_normalised, normalised])
+        if self.out is None:
+            return x
+        plan, step = levels[0][0].plan, self.out.step
+        fine = tuple(have // many for have, many in zip(levels[0][0].stride, step, strict=True))
+        (x,) = self.to_fine([x], [plan.strided_map(fine, self.out.kernel_size, step).transposed], len(plan.level(fine)))
         return x
 
 
@@ -191,22 +161,23 @@ class FusedEncoder:
     def __init__(
         self,
         target: Target,
-        stem: SubmanifoldConv,
+        stem: SubmanifoldConv | StridedConv,
         blocks: Sequence[nn.Module],
         down: Sequence[nn.Module],
         decoders: Sequence[FusedDecoder],
     ) -> None:
         self.num_decoders = len(decoders)
-        layers = [_part(module, 1) for module in down]
+        layers = [part(module, 1) for module in down]
         self.layers: list[StridedConv] = [layer for layer in layers if isinstance(layer, StridedConv)]
         self.blocks = []
         for level, module in enumerate(blocks):
             assert isinstance(module, nn.Sequential)
             exits = [_RAW, *(decoder.entries[level] for decoder in decoders)]
             if level < len(down):
-                exits.append(_folded(_part(down[level], 0)))
+                exits.append(folded(part(down[level], 0)))
             self.blocks.append(_FusedBlocks(target, list(module), exits))
         self.stem_kernel = stem.kernel_size
+        self.stem_step = stem.step if isinstance(stem, StridedConv) else None
         self.stem = target.prepare([stem.weight], [_RAW, self.blocks[0].entry], stem.bias)
         self.downs = [
             target.prepare([layer.weight], [_RAW, stage.entry], layer.bias)
@@ -216,7 +187,12 @@ class FusedEncoder:
     def run(self, x: SparseTensor) -> list[tuple[SparseTensor, list[Tensor]]]:
         """For every level, finest first: the raw features, and those normalised for each decoder."""
         plan, stride, levels = x.plan, x.stride, []
-        raw, normalised = self.stem([x.feats], [plan.submanifold_map(stride, self.stem_kernel)], len(x))
+        if self.stem_step is None:
+            stem_map = plan.submanifold_map(stride, self.stem_kernel)
+        else:
+            stem_map = plan.strided_map(stride, self.stem_kernel, self.stem_step)
+            stride = plan.coarser(stride, self.stem_step).stride
+        raw, normalised = self.stem([x.feats], [stem_map], stem_map.num_out)
         for number, blocks in enumerate(self.blocks):
             here = SparseTensor(raw, plan, stride)
             raw, *results = blocks.run(here, [raw], [normalised])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, Target, can_fold
+from lartpc_sparse.backbone.fused import FusedDecoder, FusedEncoder, Target
 from lartpc_sparse.sparse import SparseTensor
 from lartpc_sparse.sparse.fusion import FusingEngine
 
@@ -85,13 +85,13 @@ class FusedForms:
             self._made_from = _versions(self._tensors)
         key = (engine, dtype, tuple(streams))
         if key not in self._forms:
-            self._forms[key] = _make(network, Target(engine, dtype), streams) if can_fold(network) else None
+            self._forms[key] = _make(network, Target(engine, dtype), streams) if network.foldable else None
         return self._forms[key]
 
 
 def _make(network: UResNet, target: Target, streams: Sequence[str]) -> FusedUResNet:
     sources = [network.decoder_of(name) for name in (streams[:1] if network.shared else streams)]
-    decoders = [FusedDecoder(target, list(one.up), list(one.blocks), one.final) for one in sources]
+    decoders = [FusedDecoder(target, list(one.up), list(one.blocks), one.final, one.out) for one in sources]
     encoder = network.encoder
     stages = FusedEncoder(target, encoder.stem, list(encoder.blocks), list(encoder.down), decoders)
     return FusedUResNet(target, stages, decoders, tuple(streams))

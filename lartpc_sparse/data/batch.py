@@ -103,6 +103,8 @@ def _sorted(event: Event) -> Event:
     Raises:
         ValueError: two voxels share a coordinate.
     """
+    if _is_sorted(event):
+        return event
     order = np.lexsort(event.coords.T[::-1])
     result = event if np.array_equal(order, np.arange(len(order))) else event.select(order)
     same = (np.diff(result.coords, axis=0) == 0).all(axis=1)
@@ -113,6 +115,20 @@ def _sorted(event: Event) -> Event:
             "add {kind: merge_duplicates} to data.transforms"
         )
     return result
+
+
+def _is_sorted(event: Event) -> bool:
+    """Whether the voxels are in lexicographic order without duplicates; False also where that is not quick to see."""
+    coords, size = event.coords, event.image_size
+    if len(coords) and not ((coords.min(axis=0) >= 0) & (coords.max(axis=0) < np.array(size))).all():
+        return False
+    if np.prod(size, dtype=np.float64) >= 2.0**62:
+        return False
+    key = np.zeros(len(coords), dtype=np.int64)
+    for axis, length in enumerate(size):
+        key *= length
+        key += coords[:, axis]
+    return bool((key[1:] > key[:-1]).all())
 
 
 def collate(events: Sequence[Event]) -> Batch:

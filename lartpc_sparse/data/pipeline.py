@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, field_validator
 from torch.utils.data import DataLoader
 
 from lartpc_sparse.data.batch import Batch, collate
+from lartpc_sparse.data.camera.frames_reader import FramesConfig
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
@@ -39,6 +40,7 @@ from lartpc_sparse.data.transforms import (
     RandomVoxelLossConfig,
     Rotate90Config,
     ScaleEnergyConfig,
+    SignificanceConfig,
     SmearEnergyConfig,
     Transform,
     TransformConfig,
@@ -50,7 +52,16 @@ __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "even
 
 ReaderField = Annotated[
     ReaderConfig,
-    OneOf(PilarnetConfig, LarcvRootConfig, LarcvHdf5Config, SpineConfig, VoxelsConfig, ColumnsConfig, SampleConfig),
+    OneOf(
+        PilarnetConfig,
+        LarcvRootConfig,
+        LarcvHdf5Config,
+        SpineConfig,
+        VoxelsConfig,
+        ColumnsConfig,
+        FramesConfig,
+        SampleConfig,
+    ),
 ]
 TransformField = Annotated[
     TransformConfig,
@@ -69,6 +80,7 @@ TransformField = Annotated[
         RandomVoxelLossConfig,
         MaskConfig,
         DeadRegionsConfig,
+        SignificanceConfig,
     ),
 ]
 

@@ -3,6 +3,7 @@
 from lartpc_sparse.heads.base import Decoded, Evaluator, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.inpaint import InpaintConfig, InpaintHead
 from lartpc_sparse.heads.semantic import SemanticConfig, SemanticHead
+from lartpc_sparse.heads.signal import SignalConfig, SignalHead
 from lartpc_sparse.heads.spatial_embedding import SpatialEmbeddingConfig, SpatialEmbeddingHead, normalised_coordinates
 from lartpc_sparse.heads.voxel_graph import VoxelGraphConfig, VoxelGraphHead
 
@@ -16,6 +17,8 @@ __all__ = [
     "SemanticConfig",
     "SemanticHead",
     "SemanticLabels",
+    "SignalConfig",
+    "SignalHead",
     "SpatialEmbeddingConfig",
     "SpatialEmbeddingHead",
     "VoxelGraphConfig",

@@ -19,11 +19,13 @@ from lartpc_sparse.heads.tuning import Tuner
 from lartpc_sparse.schema import PartConfig, UserError
 from lartpc_sparse.sparse import SparseTensor
 
-__all__ = ["DECODE_TABLE", "Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
+__all__ = ["DECODE_TABLE", "NETWORK_TABLE", "Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
 
 
 DECODE_TABLE = "decode:seconds"
 """Table of a prediction with the time of its decoding, a column a head; no head can have this name."""
+NETWORK_TABLE = "network:seconds"
+"""Table of a prediction with the time of the network, for heads that report it; no head can have this name."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Evaluator(ABC):
             classes: names of the values of its column `label`.
         """
         del name, classes
+
+    def use_events(self, reader: object) -> None:
+        """Told before the first event which reader the predicted events come from; ignored by default."""
+        del reader
 
     @abstractmethod
     def result(self) -> dict[str, Any]:
@@ -138,6 +144,11 @@ class HeadConfig(PartConfig, ABC):
     @property
     def decodes_semantics(self) -> bool:
         """Whether the head says the class of every voxel; it is decoded before the heads that build on it."""
+        return False
+
+    @property
+    def reports_network_time(self) -> bool:
+        """Whether the predictions are to hold the time of the network."""
         return False
 
     def targets(self) -> Transform | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -15,10 +15,12 @@ LEVEL = 0.68
 _CHUNK = 64
 
 
-def proportion(part: int, whole: int, level: float = LEVEL) -> dict[str, Any]:
-    """`{"value", "low", "high", "part", "n"}` of a share, with the Wilson interval; None where `whole` is 0.
+def proportion(
+    part: int, whole: int, level: float = LEVEL, method: Literal["wilson", "exact"] = "wilson"
+) -> dict[str, Any]:
+    """`{"value", "low", "high", "part", "n"}` of a share with its interval; None where `whole` is 0.
 
-    The interval takes the items as independent.
+    The interval takes the items as independent: that of Wilson, or the exact one of Clopper and Pearson.
 
     Raises:
         ValueError: not 0 <= part <= whole.
@@ -27,7 +29,7 @@ def proportion(part: int, whole: int, level: float = LEVEL) -> dict[str, Any]:
         raise ValueError(f"{part} of {whole} is no proportion")
     if whole == 0:
         return {"value": None, "low": None, "high": None, "part": 0, "n": 0}
-    interval = binomtest(part, whole).proportion_ci(level, method="wilson")
+    interval = binomtest(part, whole).proportion_ci(level, method=method)
     return {
         "value": part / whole,
         "low": float(interval.low),

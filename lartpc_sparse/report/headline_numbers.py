@@ -84,6 +84,17 @@ def _inpainting(head: dict[str, Any]) -> _Found:
     yield "charge ratio, median", lookup(head, "charge", "median"), False
 
 
+def _signal(head: dict[str, Any]) -> _Found:
+    yield "pixel recall", lookup(head, "pixels", "recall"), True
+    yield "pixel precision", lookup(head, "pixels", "precision"), True
+    methods = head.get("methods")
+    for name in methods if isinstance(methods, dict) else ():
+        yield f"recoils found, {name}", lookup(methods, name, "recoils", "value"), True
+        yield f"fakes an image, {name}", lookup(methods, name, "fakes_per_image"), True
+        yield f"pixels clustered, {name}", lookup(methods, name, "pixels_to_clustering"), False
+        yield f"seconds an image, {name}", lookup(methods, name, "seconds", "total"), False
+
+
 def _other(head: dict[str, Any]) -> _Found:
     """A head of another package: the numbers at its top level, the first three first."""
     for index, (name, value) in enumerate((n, v) for n, v in head.items() if as_float(v) is not None):
@@ -94,4 +105,5 @@ _KINDS: dict[str, Callable[[dict[str, Any]], _Found]] = {
     "semantic": _semantic,
     "spatial_embedding": _clustering,
     "inpaint": _inpainting,
+    "signal": _signal,
 }

@@ -11,6 +11,7 @@ from lartpc_sparse.report.inpainting_section import inpainting_headlines, inpain
 from lartpc_sparse.report.metrics_file import heads_of
 from lartpc_sparse.report.other_section import other_section
 from lartpc_sparse.report.semantic_section import semantic_headlines, semantic_section
+from lartpc_sparse.report.signal_section import signal_headlines, signal_section
 from lartpc_sparse.report.text import MISSING, count
 
 __all__ = ["facts", "head_section", "summary_section"]
@@ -21,12 +22,14 @@ _HEADLINES: dict[str, Headlines] = {
     "spatial_embedding": clustering_headlines,
     "voxel_graph": clustering_headlines,
     "inpaint": inpainting_headlines,
+    "signal": signal_headlines,
 }
 _SECTIONS: dict[str, Callable[[str, dict[str, Any]], Section]] = {
     "semantic": semantic_section,
     "spatial_embedding": clustering_section,
     "voxel_graph": clustering_section,
     "inpaint": inpainting_section,
+    "signal": signal_section,
 }
 
 

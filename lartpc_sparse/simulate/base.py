@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from lartpc_sparse.data.event import Event
 from lartpc_sparse.schema import PartConfig
 
 __all__ = ["EventSource", "SourceConfig", "Stream"]
+
+OpenWriter = Callable[..., AbstractContextManager[Any]]
+"""Opens a file: (path, *, image_size, origin, attributes); what it gives has `write` and `set_attribute`."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Stream:
         voxel_size_mm: edge of a voxel, None where it has none.
         origin: where the events come from, free text written into the files.
         attributes: further attributes of the files: what physics ran, from which tables, with which parameters.
+        open_writer: opens the files of a stream that holds no events but frames; None: files of voxels.
     """
 
     image_size: tuple[int, ...]
@@ -30,6 +34,7 @@ class Stream:
     voxel_size_mm: float | None = None
     origin: str = ""
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
+    open_writer: OpenWriter | None = None
 
 
 @runtime_checkable
@@ -45,8 +50,8 @@ class EventSource(Protocol):
         """The streams by name (`events`, or `u`, `v`, `y` for wire planes)."""
         ...
 
-    def make(self, seed: int, index: int) -> Mapping[str, Event]:
-        """Event `index`, one image for each stream.
+    def make(self, seed: int, index: int) -> Mapping[str, Any]:
+        """Event `index`, one image for each stream: an `Event`, or what the writer of the stream takes.
 
         Raises:
             BadEventError: this event cannot be made; names it and says why.

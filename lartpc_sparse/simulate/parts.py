@@ -7,9 +7,10 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
@@ -150,23 +151,28 @@ def write_part(plan: PartPlan, part: Part, source: EventSource, tell: Callable[[
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _writer(path: Path, plan: PartPlan, part: Part, streams: Mapping[str, Stream], name: str) -> VoxelFileWriter:
+def _writer(
+    path: Path, plan: PartPlan, part: Part, streams: Mapping[str, Stream], name: str
+) -> AbstractContextManager[Any]:
     stream = streams[name]
+    attributes = {
+        **stream.attributes,
+        "simulation": plan.identity,
+        "source": json.dumps(plan.source.model_dump(mode="json")),
+        "seed": plan.seed,
+        "streams": json.dumps(sorted(streams)),
+        "first_event": part.first,
+        "stop_event": part.stop,
+    }
+    if stream.open_writer is not None:
+        return stream.open_writer(path, image_size=stream.image_size, origin=stream.origin, attributes=attributes)
     return VoxelFileWriter(
         path,
         image_size=stream.image_size,
         classes=stream.classes,
         voxel_size_mm=stream.voxel_size_mm,
         origin=stream.origin,
-        attributes={
-            **stream.attributes,
-            "simulation": plan.identity,
-            "source": json.dumps(plan.source.model_dump(mode="json")),
-            "seed": plan.seed,
-            "streams": json.dumps(sorted(streams)),
-            "first_event": part.first,
-            "stop_event": part.stop,
-        },
+        attributes=attributes,
     )
 
 
@@ -174,14 +180,14 @@ def _write_events(
     plan: PartPlan,
     part: Part,
     source: EventSource,
-    writers: Mapping[str, VoxelFileWriter],
+    writers: Mapping[str, Any],
     tell: Callable[[int, int], None],
 ) -> int:
     """Returns the number of bad events."""
     bad = 0
     for index in range(part.first, part.stop):
         try:
-            images: Mapping[str, Event] = source.make(plan.seed, index)
+            images: Mapping[str, Any] = source.make(plan.seed, index)
             failed = False
         except BadEventError:
             if not plan.skip_bad:

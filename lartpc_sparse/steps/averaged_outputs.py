@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lartpc_sparse.config import TilesConfig
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
 from lartpc_sparse.network import Network
+from lartpc_sparse.steps.tiled_outputs import tiled_outputs
 
 __all__ = ["Predictor"]
 
@@ -23,11 +25,13 @@ class Predictor:
         augmentation: symmetric copies of each event that are averaged over; None: the event alone.
         averaged: names of the heads that are averaged; the others are predicted by the first network from the event
             as it is.
+        tiles: networks run tile by tile.
     """
 
     networks: tuple[Network, ...]
     augmentation: SymmetryConfig | None = None
     averaged: tuple[str, ...] = ()
+    tiles: TilesConfig | None = None
 
     @property
     def first(self) -> Network:
@@ -42,18 +46,18 @@ class Predictor:
         Raises:
             UserError: a head that cannot be averaged; images without the symmetries.
         """
-        outputs: dict[str, Mapping[str, Tensor]] = dict(self.first(batch, heads))
+        outputs: dict[str, Mapping[str, Tensor]] = tiled_outputs(self.first, batch, heads, self.tiles)
         averaged = tuple(name for name in heads if name in self.averaged)
         if not averaged:
             return outputs
         found = {name: [outputs[name]] for name in averaged}
         for network in self.networks[1:]:
-            for name, output in network(batch, averaged).items():
+            for name, output in tiled_outputs(network, batch, averaged, self.tiles).items():
                 found[name].append(output)
         frames = () if self.augmentation is None else symmetries(self.augmentation, batch.image_size)[1:]
         for frame in frames:
             copy = moved_batch(batch, frame)
             for network in self.networks:
-                for name, output in network(copy.batch, averaged).items():
+                for name, output in tiled_outputs(network, copy.batch, averaged, self.tiles).items():
                     found[name].append({key: values[copy.rows] for key, values in output.items()})
         return {**outputs, **{name: self.first.head(name).average(every) for name, every in found.items()}}

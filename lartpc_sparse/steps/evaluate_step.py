@@ -28,6 +28,10 @@ def run_evaluation(config: ChainConfig, folder: RunFolder) -> dict[str, Any]:
             if isinstance(head, SemanticConfig):
                 for evaluator in evaluators.values():
                     evaluator.use_semantics(name, head.classes)
+        if config.data.test is not None and any(head.reports_network_time for head in config.model.heads.values()):
+            reader = config.data.test.build()
+            for evaluator in evaluators.values():
+                evaluator.use_events(reader)
         skipped = voxels = with_truth = 0
         with track("evaluate", total=len(predictions), unit="events") as bar:
             for prediction in predictions:

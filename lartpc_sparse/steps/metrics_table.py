@@ -21,6 +21,7 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     table.add_column("68 % interval")
     rows: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]]
     rows = {"semantic": semantic_rows, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
+    rows["signal"] = _signal
     for name, head in metrics["heads"].items():
         known = rows.get(head["kind"])
         for quantity, value, *interval in [] if known is None else known(head):
@@ -35,6 +36,21 @@ def _embedding(head: dict[str, Any]) -> list[tuple[str, float | None]]:
         rows.append((f"mean ARI, {source} semantics", head["mean_ari"].get(source)))
         rows += [(f"ARI {name}, {source} semantics", scores["ari"]["mean"]) for name, scores in by_class.items()]
     rows.append(("mean ARI, connected components", head["mean_ari"].get("connected_components")))
+    return rows
+
+
+def _signal(head: dict[str, Any]) -> list[tuple[str, float | None]]:
+    rows: list[tuple[str, float | None]] = [
+        ("pixel recall", head["pixels"]["recall"]),
+        ("pixel precision", head["pixels"]["precision"]),
+    ]
+    for name, method in head["methods"].items():
+        rows += [
+            (f"recoils found, {name}", method["recoils"]["value"]),
+            (f"fakes an image, {name}", method["fakes_per_image"]),
+            (f"pixels clustered, {name}", method["pixels_to_clustering"]),
+            (f"seconds an image, {name}", method["seconds"]["total"]),
+        ]
     return rows
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.data.true_particles import TRUE_PARTICLES, true_particles
 from lartpc_sparse.data.vertices import VERTEX_TABLE, interaction_vertices
 from lartpc_sparse.heads import Decoded
-from lartpc_sparse.heads.base import DECODE_TABLE
+from lartpc_sparse.heads.base import DECODE_TABLE, NETWORK_TABLE
 from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.prediction_data import PredictionBatch, Views
 
@@ -31,6 +33,7 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
     device = next(network.parameters()).device
     masking = network.config.masking_head
     decoded: dict[str, Decoded] = {}
+    timed, seconds = any(head.reports_network_time for head in network.config.heads.values()), 0.0
     for batch, names in (
         (group.plain, tuple(name for name in network.config.heads if name != masking)),
         (group.masked, () if masking is None else (masking,)),
@@ -41,14 +44,29 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
                 torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
             ):
                 moved = batch.to(device)
-                decoded |= network.decode(predictor.outputs(moved, names), moved)
+                begin = time.perf_counter()
+                outputs = predictor.outputs(moved, names)
+                if timed:
+                    _wait(moved.coords)
+                seconds += time.perf_counter() - begin
+                decoded |= network.decode(outputs, moved)
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])
         prediction = _prediction(views, group.plain.events[number], rows, number, decoded, masking=masking)
+        if timed:
+            share = seconds * (rows.stop - rows.start) / max(offsets[-1], 1)
+            tables = {**prediction.tables, NETWORK_TABLE: {"seconds": np.array([share], dtype=np.float32)}}
+            prediction = replace(prediction, tables=tables)
         for name, head in network.config.heads.items():
             prediction = head.finish(name, prediction)
         yield prediction
+
+
+def _wait(tensor: torch.Tensor) -> None:
+    """Until a GPU has done what it was asked for."""
+    if tensor.is_cuda:
+        torch.cuda.synchronize()
 
 
 def _prediction(

@@ -11,8 +11,10 @@ import numpy as np
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
+from lartpc_sparse.heads import SignalConfig
 from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
+from lartpc_sparse.steps.cluster_csv import ClusterCsv
 from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.predict_batch import predict_batch
@@ -124,19 +126,23 @@ def _join(task: _Task) -> None:
         },
         len(data.events.reader.image_size),
     )
+    tables = tuple(name for name, head in config.model.heads.items() if isinstance(head, SignalConfig))
+    clusters = ClusterCsv(folder.predictions.with_name("clusters.csv"), tables)
     with ExitStack() as stack:
         stack.enter_context(particles)
+        stack.enter_context(clusters)
         writer = None
         if len(files) > 1:
             writer = stack.enter_context(_writer(task, folder.predictions))
             bar = stack.enter_context(track("join", total=len(data.events), unit="events"))
         for path in files:
             with PredictionFile(path) as part:
-                if writer is None and not particles.wanted:
+                if writer is None and not particles.wanted and not tables:
                     skipped += part.skipped
                     continue
                 for prediction in part:
                     particles.write(prediction)
+                    clusters.write(prediction)
                     skipped += prediction.status != "ok"
                     if writer is not None:
                         writer.write(prediction)

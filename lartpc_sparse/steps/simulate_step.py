@@ -101,7 +101,7 @@ def _summarise(plan: PartPlan, path: Path) -> dict[str, Any]:
     for file in files:
         stream = file.stem.rpartition("_")[0]
         with h5py.File(file, "r", locking=False) as opened:
-            voxels[stream] = voxels.get(stream, 0) + len(opened["coords"])
+            voxels[stream] = voxels.get(stream, 0) + (len(opened["coords"]) if "coords" in opened else 0)
             bad += int(opened.attrs["bad_events"])
     bad //= max(len(voxels), 1)
     if bad:

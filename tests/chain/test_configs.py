@@ -17,7 +17,7 @@ from lartpc_sparse.yaml_config import dump_config, load_config, load_variants
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 VARIED = [path for path in CONFIGS if "for_each" in yaml.safe_load(path.read_text())]
-TRAINING = [path for path in CONFIGS if not path.name.startswith("simulate_") and path not in VARIED]
+TRAINING = [path for path in CONFIGS if not path.name.startswith(("simulate_", "camera_")) and path not in VARIED]
 SIMULATING = [path for path in CONFIGS if path.name.startswith("simulate_")]
 
 

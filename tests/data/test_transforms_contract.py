@@ -23,6 +23,7 @@ from lartpc_sparse.data.transforms import (
     RandomVoxelLossConfig,
     Rotate90Config,
     ScaleEnergyConfig,
+    SignificanceConfig,
     SmearEnergyConfig,
     TransformConfig,
     TranslateConfig,
@@ -71,6 +72,18 @@ class TestTranslate(TransformContract):
 class TestCrop(TransformContract):
     def config(self, dim: int) -> TransformConfig:
         return CropConfig(size=4)
+
+
+class TestCropAroundAnInstance(TransformContract):
+    def config(self, dim: int) -> TransformConfig:
+        return CropConfig(size=4, center="instance")
+
+
+class TestSignificance(TransformContract):
+    keeps_rows = keeps_energy = True
+
+    def config(self, dim: int) -> TransformConfig:
+        return SignificanceConfig()
 
 
 class TestCropToOrigin(TransformContract):

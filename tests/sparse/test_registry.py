@@ -19,7 +19,7 @@ from lartpc_sparse.sparse.engines.cpu_engine import reason_unavailable as reason
 from lartpc_sparse.sparse.engines.minkowski_engine import MinkowskiEngine
 from lartpc_sparse.sparse.engines.triton_engine import TritonEngine
 
-MODULES = {"cpu": "cpu_engine", "triton": "triton_engine", "minkowski": "minkowski_engine"}
+MODULES = {"cpu": "cpu_engine", "triton": "triton_engine", "minkowski": "minkowski_engine", "dense": "dense_engine"}
 
 needs_kernels = pytest.mark.skipif(reason_of_cpu("cpu") is not None, reason=str(reason_of_cpu("cpu")))
 

@@ -30,6 +30,7 @@ from lartpc_sparse.data.transforms.mask_boxes import (
 )
 from lartpc_sparse.data.transforms.merge_duplicates import MergeDuplicates, MergeDuplicatesConfig
 from lartpc_sparse.data.transforms.rotate90 import Rotate90, Rotate90Config
+from lartpc_sparse.data.transforms.significance import Significance, SignificanceConfig
 from lartpc_sparse.data.transforms.smear_energy import SmearEnergy, SmearEnergyConfig
 from lartpc_sparse.data.transforms.voxel_loss import RandomVoxelLoss, RandomVoxelLossConfig
 
@@ -61,6 +62,8 @@ __all__ = [
     "Rotate90Config",
     "ScaleEnergy",
     "ScaleEnergyConfig",
+    "Significance",
+    "SignificanceConfig",
     "SmearEnergy",
     "SmearEnergyConfig",
     "Transform",

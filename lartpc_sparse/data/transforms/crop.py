@@ -15,7 +15,7 @@ from lartpc_sparse.data.transforms.base import TransformConfig, per_axis, requir
 
 __all__ = ["Crop", "CropConfig"]
 
-Center = Literal["charge", "random", "middle"]
+Center = Literal["charge", "instance", "random", "middle"]
 
 
 class CropConfig(TransformConfig):
@@ -27,8 +27,8 @@ class CropConfig(TransformConfig):
     )
     center: Center = Field(
         default="charge",
-        description="charge: around a random voxel, drawn by its energy; random: anywhere in the image; "
-        "middle: the middle of the image",
+        description="charge: around a random voxel, drawn by its energy; instance: so that it holds a random "
+        "voxel of one of the instances, all alike; random: anywhere in the image; middle: the middle of the image",
     )
     shift_to_origin: bool = Field(
         default=False,
@@ -48,6 +48,8 @@ class Crop:
         size: voxels along each axis.
         center: `charge` puts the box around a voxel drawn with probability proportional to its energy
             (negative ones count as 0; all alike when none is positive), moved inwards at the border;
+            `instance` draws an instance (label `instance`, from 0 on), one of its voxels, and the place of this voxel
+            in the box, and is `random` where there is no instance;
             `random` draws the position of the box uniformly; `middle` is fixed.
         shift_to_origin: the first corner of the box becomes voxel 0 and `image_size` the size of the box, for empty
             events too, so that all images of a batch are alike.
@@ -83,6 +85,8 @@ class Crop:
             first = room // 2
         elif self.center == "random":
             first = rng.integers(0, room, endpoint=True)
+        elif self.center == "instance":
+            first = _around_instance(event, size, room, rng)
         else:
             require_finite_energy(event)
             weight = np.maximum(event.energy.astype(np.float64), 0)
@@ -90,3 +94,19 @@ class Crop:
             row = rng.choice(len(event), p=weight / total if total > 0 else None)
             first = np.clip(event.coords[row] - size // 2, 0, room)
         return first
+
+
+def _around_instance(
+    event: Event, size: Int64[np.ndarray, " D"], room: Int64[np.ndarray, " D"], rng: np.random.Generator
+) -> Int64[np.ndarray, " D"]:
+    """First corner of a box around a voxel of a random instance, anywhere where there is none."""
+    anywhere: Int64[np.ndarray, " D"] = rng.integers(0, room, endpoint=True)
+    place = rng.integers(0, size)
+    instance = event.labels.get("instance")
+    rows = np.zeros(0, dtype=np.int64) if instance is None else np.flatnonzero(instance >= 0)
+    if instance is None or not len(rows):
+        return anywhere
+    chosen = rng.choice(np.unique(instance[rows]))
+    row = rng.choice(rows[instance[rows] == chosen])
+    first: Int64[np.ndarray, " D"] = np.clip(event.coords[row] - place, 0, room)
+    return first

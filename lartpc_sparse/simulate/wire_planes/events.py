@@ -98,4 +98,5 @@ class SourceEvents:
             BadEventError: this event cannot be made.
             UserError: no event can be made.
         """
-        return self._source.make(seed, index)[self._stream]
+        event: Event = self._source.make(seed, index)[self._stream]
+        return event

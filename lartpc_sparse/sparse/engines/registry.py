@@ -24,7 +24,7 @@ from lartpc_sparse.sparse.engines.torch_engine import TorchEngine
 
 __all__ = ["EngineChoice", "EngineName", "choose_engine", "emulates_bf16"]
 
-EngineName = Literal["auto", "cpu", "triton", "torch", "minkowski"]
+EngineName = Literal["auto", "cpu", "triton", "torch", "minkowski", "dense"]
 """What a chain may write."""
 
 _HERE = "lartpc_sparse.sparse.engines"
@@ -32,6 +32,7 @@ _OPTIONAL: Mapping[str, tuple[str, str]] = {
     "cpu": (f"{_HERE}.cpu_engine", "CpuEngine"),
     "triton": (f"{_HERE}.triton_engine", "TritonEngine"),
     "minkowski": (f"{_HERE}.minkowski_engine", "MinkowskiEngine"),
+    "dense": (f"{_HERE}.dense_engine", "DenseEngine"),
 }
 
 
@@ -110,6 +111,8 @@ def _what_it_is(name: str, device: torch.device) -> str:
         return f"C++ kernels, {_instruction_set()}"
     if name == "triton":
         return f"Triton kernels on {torch.cuda.get_device_name(device) if device.type == 'cuda' else device}"
+    if name == "dense":
+        return "torch's dense convolutions, for images that are nearly full"
     return "the MinkowskiEngine package, for comparison"
 
 
