@@ -20,6 +20,7 @@ from lartpc_sparse.data.readers import Reader, ReaderConfig
 from lartpc_sparse.data.readers.files import resolve_files
 from lartpc_sparse.data.voxel_column import Compression
 from lartpc_sparse.data.writers import READER_KINDS, WRITERS
+from lartpc_sparse.jobs import output_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["main", "reader_config"]
@@ -46,7 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(options)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return error.exit_code
+    except (OSError, RuntimeError) as error:
+        found = output_error(error)
+        if found is None:
+            raise
+        sys.stderr.write(f"error: {found}\n")
+        return found.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on where it stopped\n")
         return 130
