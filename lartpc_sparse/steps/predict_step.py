@@ -13,6 +13,7 @@ from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
 from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
+from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.predict_batch import predict_batch
@@ -74,6 +75,9 @@ def run_prediction(
     data = prediction_data(config, "test", device, batch)
     total = len(data.events)
     parts = PredictionParts(folder.predictions, identity, total, batch.events or 1, config.predict.part_events)
+    if not repeat and ranks.on_first(lambda: _is_complete(folder.predictions, identity)):
+        ranks.on_first(parts.clear)
+        return True
     if repeat and shard is None:
         ranks.on_first(parts.clear)
     parts.folder.mkdir(parents=True, exist_ok=True)
@@ -124,11 +128,12 @@ def _join(task: _Task) -> None:
         },
         len(data.events.reader.image_size),
     )
-    with ExitStack() as stack:
-        stack.enter_context(particles)
-        writer = None
+    writer = None
+    with ExitStack() as stack:  # the particles end first: when the predictions file appears, all is there
         if len(files) > 1:
             writer = stack.enter_context(_writer(task, folder.predictions))
+        stack.enter_context(particles)
+        if writer is not None:
             bar = stack.enter_context(track("join", total=len(data.events), unit="events"))
         for path in files:
             with PredictionFile(path) as part:
@@ -141,13 +146,24 @@ def _join(task: _Task) -> None:
                     if writer is not None:
                         writer.write(prediction)
                         bar.advance()
-        if writer is None:
-            replace_durably(files[0], folder.predictions)
+    if writer is None:
+        replace_durably(files[0], folder.predictions)
     parts.clear()
     if skipped:
         logger.warning(
             "%d of %d events were skipped; the reasons are in %s", skipped, len(data.events), folder.predictions
         )
+
+
+def _is_complete(path: Path, identity: str) -> bool:
+    """Whether a kill came between the predictions file and the record that says it is there."""
+    if not (identity and path.exists()):
+        return False
+    try:
+        with PredictionFile(path) as file:
+            return file.attributes.get("inputs") == identity
+    except UserError:
+        return False
 
 
 def _writer(task: _Task, path: Path) -> PredictionWriter:
@@ -166,6 +182,7 @@ def _writer(task: _Task, path: Path) -> PredictionWriter:
             "device": choose_device(config.run),
             "engine": choose_engine(config.run).engine.name,
             "precision": config.predict.precision,
+            "inputs": task.parts.identity,
         },
         config_yaml=config_yaml,
     )
