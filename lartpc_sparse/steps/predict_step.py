@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.join_predictions import join_predictions
 from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
 from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
@@ -128,26 +128,17 @@ def _join(task: _Task) -> None:
         },
         len(data.events.reader.image_size),
     )
-    writer = None
-    with ExitStack() as stack:  # the particles end first: when the predictions file appears, all is there
-        if len(files) > 1:
-            writer = stack.enter_context(_writer(task, folder.predictions))
-        stack.enter_context(particles)
-        if writer is not None:
-            bar = stack.enter_context(track("join", total=len(data.events), unit="events"))
+    with particles:
         for path in files:
             with PredictionFile(path) as part:
-                if writer is None and not particles.wanted:
-                    skipped += part.skipped
-                    continue
-                for prediction in part:
+                skipped += part.skipped
+                for prediction in part if particles.wanted else ():
                     particles.write(prediction)
-                    skipped += prediction.status != "ok"
-                    if writer is not None:
-                        writer.write(prediction)
-                        bar.advance()
-    if writer is None:
+    if len(files) == 1:
         replace_durably(files[0], folder.predictions)
+    else:
+        with track("join", total=len(data.events), unit="events") as bar:
+            join_predictions(files, folder.predictions, bar.advance)
     parts.clear()
     if skipped:
         logger.warning(
