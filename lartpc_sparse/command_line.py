@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from lartpc_sparse.jobs import output_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["exit_status"]
@@ -18,14 +19,23 @@ def exit_status(command: Callable[[], None], *, interrupted: str = "interrupted"
         interrupted: what to say after Ctrl-C.
 
     Returns:
-        0 done, 2 something to put right, 130 interrupted.
+        0 done, else see `lartpc_sparse.jobs.EXIT_CODES`.
     """
     try:
         command()
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return _say(error)
+    except (OSError, RuntimeError) as error:
+        found = output_error(error)
+        if found is None:
+            raise
+        return _say(found)
     except KeyboardInterrupt:
         sys.stderr.write(f"{interrupted}\n")
         return 130
     return 0
+
+
+def _say(error: UserError) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return error.exit_code

@@ -62,7 +62,7 @@ class Heartbeat:
         }
         with suppress(OSError):  # a full disk is for the step to say
             partial = self._path.with_name(self._path.name + ".partial")
-            partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(values, default=str) + "\n", encoding="utf-8")
             partial.replace(self._path)
 
 

@@ -138,7 +138,7 @@ def _train(config: ChainConfig) -> Estimate:
     sampler = _batches(events, config.data.batch, config.run.seed)
 
     def step() -> None:
-        batch: Batch = next(iter(event_loader(events, sampler, num_workers=0)))  # type: ignore[assignment]
+        batch: Batch = next(iter(event_loader(events, sampler, num_workers=0)))
         batch = batch.to(device)
         network.zero_grad()
         torch.stack(list(network.loss(network(batch), batch).values())).sum().backward()  # type: ignore[no-untyped-call]

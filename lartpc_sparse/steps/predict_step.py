@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.join_predictions import join_predictions
 from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
 from lartpc_sparse.heads import SignalConfig
 from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
+from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.cluster_csv import ClusterCsv
 from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
@@ -76,6 +77,9 @@ def run_prediction(
     data = prediction_data(config, "test", device, batch)
     total = len(data.events)
     parts = PredictionParts(folder.predictions, identity, total, batch.events or 1, config.predict.part_events)
+    if not repeat and ranks.on_first(lambda: _is_complete(folder.predictions, identity)):
+        ranks.on_first(parts.clear)
+        return True
     if repeat and shard is None:
         ranks.on_first(parts.clear)
     parts.folder.mkdir(parents=True, exist_ok=True)
@@ -128,32 +132,34 @@ def _join(task: _Task) -> None:
     )
     tables = tuple(name for name, head in config.model.heads.items() if isinstance(head, SignalConfig))
     clusters = ClusterCsv(folder.predictions.with_name("clusters.csv"), tables)
-    with ExitStack() as stack:
-        stack.enter_context(particles)
-        stack.enter_context(clusters)
-        writer = None
-        if len(files) > 1:
-            writer = stack.enter_context(_writer(task, folder.predictions))
-            bar = stack.enter_context(track("join", total=len(data.events), unit="events"))
+    with particles, clusters:
         for path in files:
             with PredictionFile(path) as part:
-                if writer is None and not particles.wanted and not tables:
-                    skipped += part.skipped
-                    continue
-                for prediction in part:
+                skipped += part.skipped
+                for prediction in part if particles.wanted or tables else ():
                     particles.write(prediction)
                     clusters.write(prediction)
-                    skipped += prediction.status != "ok"
-                    if writer is not None:
-                        writer.write(prediction)
-                        bar.advance()
-        if writer is None:
-            replace_durably(files[0], folder.predictions)
+    if len(files) == 1:
+        replace_durably(files[0], folder.predictions)
+    else:
+        with track("join", total=len(data.events), unit="events") as bar:
+            join_predictions(files, folder.predictions, bar.advance)
     parts.clear()
     if skipped:
         logger.warning(
             "%d of %d events were skipped; the reasons are in %s", skipped, len(data.events), folder.predictions
         )
+
+
+def _is_complete(path: Path, identity: str) -> bool:
+    """Whether a kill came between the predictions file and the record that says it is there."""
+    if not (identity and path.exists()):
+        return False
+    try:
+        with PredictionFile(path) as file:
+            return file.attributes.get("inputs") == identity
+    except UserError:
+        return False
 
 
 def _writer(task: _Task, path: Path) -> PredictionWriter:
@@ -172,6 +178,7 @@ def _writer(task: _Task, path: Path) -> PredictionWriter:
             "device": choose_device(config.run),
             "engine": choose_engine(config.run).engine.name,
             "precision": config.predict.precision,
+            "inputs": task.parts.identity,
         },
         config_yaml=config_yaml,
     )

@@ -65,7 +65,7 @@ def fit(
         raise UserError("train.early_stop watches the validation loss, but data.validation is missing")
     ranks = ranks or Ranks()
     if ranks.several:
-        rank_zero_only.rank = ranks.rank  # Lightning sets it later than the log is begun
+        rank_zero_only.rank = ranks.rank  # type: ignore[attr-defined]  # Lightning sets it later than the log is begun
     found = newest_checkpoint(folder) if resume else None
     first_step = 0 if found is None else int(found[1]["global_step"])
     quiet()
