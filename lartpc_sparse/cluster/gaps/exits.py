@@ -27,8 +27,8 @@ class Exits:
         direction: unit vector into the gap, first principal axis of the voxels behind the place.
         support: number of voxels that the direction was found from.
         energy_per_voxel: energy behind the place per length along the direction, MeV a voxel edge.
-        spread: standard deviation of the voxels behind it along the second axis over that along the first; 1 where there
-            are too few to tell.
+        spread: standard deviation of the voxels behind it along the second axis over that along the first; 1 where
+            there are too few to tell.
     """
 
     box: Int64[np.ndarray, " E"]
