@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks.inpainting.broken import measure_broken
 from benchmarks.inpainting.candidates import measure_candidates
+from benchmarks.inpainting.ceiling import measure_ceiling
 from benchmarks.inpainting.gaps import measure_gaps
 from benchmarks.inpainting.options import parse
 from lartpc_sparse.provenance import provenance
@@ -24,7 +25,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(__doc__.splitlines()[0], arguments)
     torch.set_num_threads(options.threads)
     console = Console(width=130)
-    measures = {"gaps": measure_gaps, "broken": measure_broken, "candidates": measure_candidates}
+    measures = {
+        "gaps": measure_gaps,
+        "ceiling": measure_ceiling,
+        "broken": measure_broken,
+        "candidates": measure_candidates,
+    }
+    tables = {"gaps": _gaps, "ceiling": _ceiling, "broken": _broken, "candidates": _candidates}
     options.out.mkdir(parents=True, exist_ok=True)
     for name, measure in measures.items():
         if options.what not in ("all", name):
@@ -36,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         about = {key: str(value) for key, value in vars(options).items() if key not in ("what", "out")}
         path = options.out / f"{name}.json"
         path.write_text(json.dumps({**provenance(), "options": about, "results": found}, indent=1) + "\n")
-        for table in {"gaps": _gaps, "broken": _broken, "candidates": _candidates}[name](found):
+        for table in tables[name](found):
             console.print(table)
         console.print(f"wrote {path}", highlight=False)
 
@@ -73,6 +80,14 @@ def _broken(found: dict[str, Any]) -> list[Table]:
             row = [scores[key] for key in ("broken", "broken_error", "efficiency", "purity")]
             table.add_row(width, name, str(scores["tracks"]), *map(_number, row))
         table.add_section()
+    return [table]
+
+
+def _ceiling(found: dict[str, Any]) -> list[Table]:
+    names = ("f1", "tolerant_f1", "charge_half_width_68", "stretches")
+    table = Table("width", *names, title="estimated ceiling, single tracks")
+    for width, values in found.items():
+        table.add_row(width, *(_number(values[name]) for name in names))
     return [table]
 
 

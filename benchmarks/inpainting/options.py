@@ -15,7 +15,7 @@ __all__ = ["parse", "reader_of"]
 def parse(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inpainting", description=description)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "gaps", "broken", "candidates"])
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "gaps", "ceiling", "broken", "candidates"])
     parser.add_argument("--weights", default="lardrip3d-small", help="name or path of weights with an inpainting head")
     parser.add_argument("--semantic", default="semantic3d-small", help="weights that classify voxels, for `broken`")
     parser.add_argument("--files", nargs="+", help="voxel files instead of the test events of the packaged sample")

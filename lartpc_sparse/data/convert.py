@@ -21,7 +21,6 @@ from lartpc_sparse.data.readers import Reader, ReaderConfig
 from lartpc_sparse.data.readers.files import resolve_files
 from lartpc_sparse.data.voxel_column import Compression
 from lartpc_sparse.data.writers import READER_KINDS, WRITERS
-from lartpc_sparse.jobs import output_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["main", "reader_config"]

@@ -65,6 +65,20 @@ class TestInpaintHead(HeadContract):
         return dataclasses.replace(batch, labels={**batch.labels, "candidate": nothing, "active": nothing})
 
 
+class TestRegions(TestInpaintHead):
+    """Regions as geometry, with a dense grid."""
+
+    config: HeadConfig = InpaintConfig.model_validate(
+        {
+            "region": {
+                "kind": "mask_regions",
+                "regions": [{"kind": "boxes", "size": 4, "count": [2, 2]}],
+                "candidates": {"kind": "dense"},
+            }
+        }
+    )
+
+
 class TestLiteralForm(TestInpaintHead):
     """The form of the slides: one denominator, learnable weights."""
 

@@ -7,6 +7,7 @@ project's addition. Its size grows with the charge around a gap, not with the si
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -98,7 +99,10 @@ class GrownConfig(CandidatesConfig):
     sure_angle_deg: float = Field(
         10.0, ge=0, description="an exit with a line to another at most this bent is not continued, degrees"
     )
-    min_support: int = Field(3, ge=1, description="an exit with fewer voxels behind it is not continued")
+    max_spread: float = Field(
+        0.2, gt=0, description="an exit whose voxels are wider than this share of their length is not continued"
+    )
+    min_support: int = Field(6, ge=1, description="an exit with fewer voxels behind it is not continued")
     reflect: bool = Field(True, description="mirror the voxels behind each face into the gap")
     reflect_depth: int | None = Field(None, ge=1, description="layers that are mirrored; null: half of the gap's width")
     reflect_radius: float = Field(1.0, ge=0, description="smearing of mirrored voxels, voxels")
@@ -113,13 +117,14 @@ class GrownConfig(CandidatesConfig):
     ) -> tuple[Int32[np.ndarray, "G D"], Float32[np.ndarray, " G"]]:
         """See `CandidatesConfig.positions`.
 
-        The likelihood is exp(-d^2 / 2) at distance d from a line between two exits, half of
-        exp(-d^2 / (2 (1 + opening t)^2)) at distance d from a continuation t voxels long, and 0 elsewhere; the larger.
+        The likelihood at distance d from a line between two exits that bend by a degrees is exp(-d^2 / 2) times
+        exp(-(a / 20)^2 / 2), with a taken in three classes; from a continuation t voxels long half of
+        exp(-d^2 / (2 (1 + opening t)^2)); the highest counts, and elsewhere it is 0.
         """
         dim = len(image_size)
         exits = find_exits(coords, energy, boxes, image_size, self.depth)
         pairs = self._pairs(exits)
-        bridges = _lines(exits, pairs)
+        bridges, bend = _lines(exits, pairs)
         rays, along = self._rays(exits, boxes, pairs)
         parts = [np.empty((0, dim), dtype=np.int32), dilated(_rounded(bridges), self.bridge_radius)]
         radii = np.floor(2 * (self.radius + self.opening * along)) / 2
@@ -128,7 +133,7 @@ class GrownConfig(CandidatesConfig):
             parts.append(dilated(self._mirrored(coords, boxes, image_size), self.reflect_radius))
         found = unique_inside(np.concatenate(parts), image_size)
         found = found[box_of_voxel(found, boxes) >= 0]
-        return found, _likelihood(found, bridges, rays, 1 + self.opening * along)
+        return found, _likelihood(found, _classes(bridges, bend), rays, 1 + self.opening * along)
 
     def _pairs(self, exits: Exits) -> Bridges:
         if self.bridges is None:
@@ -141,7 +146,8 @@ class GrownConfig(CandidatesConfig):
         sure = pairs.angle_deg <= self.sure_angle_deg
         unsure = np.ones(len(exits), dtype=np.bool_)
         unsure[pairs.first[sure]] = unsure[pairs.second[sure]] = False
-        rows = np.flatnonzero((exits.support >= self.min_support) & unsure)
+        straight = (exits.support >= self.min_support) & (exits.spread <= self.max_spread)
+        rows = np.flatnonzero(straight & unsure)
         if not self.extrapolate or not len(rows):
             return np.empty((0, exits.place.shape[1])), np.empty(0)
         place, direction = exits.place[rows], exits.direction[rows]
@@ -171,11 +177,23 @@ class GrownConfig(CandidatesConfig):
         return np.unique(np.concatenate(parts), axis=0)
 
 
-def _lines(exits: Exits, pairs: Bridges) -> np.ndarray:
-    """Points of the lines between paired exits."""
+def _lines(exits: Exits, pairs: Bridges) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the lines between paired exits, and the angle that each line is bent by, degrees."""
     line = exits.place[pairs.second] - exits.place[pairs.first]
     length = np.linalg.norm(line, axis=1)
-    return sample_lines(exits.place[pairs.first], line / np.maximum(length, 1e-9)[:, None], length)[0]
+    points, row, _ = sample_lines(exits.place[pairs.first], line / np.maximum(length, 1e-9)[:, None], length)
+    return points, pairs.angle_deg[row]
+
+
+def _classes(points: np.ndarray, bend: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Points of lines in three classes of their bend, and the factor on the likelihood of each."""
+    edges = (0.0, 8.0, 20.0, 180.0)
+    found = []
+    for low, high in itertools.pairwise(edges):
+        own = (bend >= low) & (bend < high)
+        if own.any():
+            found.append((points[own], float(np.exp(-0.5 * (bend[own].mean() / 20) ** 2))))
+    return found
 
 
 def _rounded(points: np.ndarray) -> Int32[np.ndarray, "M D"]:
@@ -184,7 +202,10 @@ def _rounded(points: np.ndarray) -> Int32[np.ndarray, "M D"]:
 
 
 def _likelihood(
-    found: Int32[np.ndarray, "G D"], bridges: np.ndarray, rays: np.ndarray, width: np.ndarray
+    found: Int32[np.ndarray, "G D"],
+    bridges: list[tuple[np.ndarray, float]],
+    rays: np.ndarray,
+    width: np.ndarray,
 ) -> Float32[np.ndarray, " G"]:
     likely = np.zeros(len(found))
     if len(found) and len(rays):
@@ -192,7 +213,7 @@ def _likelihood(
         distance, row = np.asarray(nearest[0]), np.asarray(nearest[1])
         near = np.isfinite(distance)
         likely[near] = 0.5 * np.exp(-0.5 * (distance[near] / width[row[near]]) ** 2)
-    if len(found) and len(bridges):
-        distance = np.asarray(cKDTree(bridges).query(found, distance_upper_bound=8.0)[0])
-        likely = np.maximum(likely, np.exp(-0.5 * distance**2))
+    for points, factor in bridges if len(found) else ():
+        distance = np.asarray(cKDTree(points).query(found, distance_upper_bound=8.0)[0])
+        likely = np.maximum(likely, factor * np.exp(-0.5 * distance**2))
     return likely.astype(np.float32)

@@ -27,6 +27,8 @@ class Exits:
         direction: unit vector into the gap, first principal axis of the voxels behind the place.
         support: number of voxels that the direction was found from.
         energy_per_voxel: energy behind the place per length along the direction, MeV a voxel edge.
+        spread: standard deviation of the voxels behind it along the second axis over that along the first; 1 where
+            there are too few to tell.
     """
 
     box: Int64[np.ndarray, " E"]
@@ -35,6 +37,7 @@ class Exits:
     direction: Float64[np.ndarray, "E D"]
     support: Int64[np.ndarray, " E"]
     energy_per_voxel: Float64[np.ndarray, " E"]
+    spread: Float64[np.ndarray, " E"]
 
     def __len__(self) -> int:
         return len(self.box)
@@ -57,7 +60,7 @@ def find_exits(
         depth: how far behind a face voxels tell a direction, in voxels.
     """
     dim = len(image_size)
-    parts: list[tuple[int, int, np.ndarray, np.ndarray, int, float]] = []
+    parts: list[tuple[int, int, np.ndarray, np.ndarray, int, float, float]] = []
     for number, box in enumerate(boxes):
         for axis in range(dim):
             for side in (0, 1):
@@ -73,6 +76,7 @@ def find_exits(
         direction=np.array([part[3] for part in parts], dtype=np.float64).reshape(len(parts), dim),
         support=np.array([part[4] for part in parts], dtype=np.int64),
         energy_per_voxel=np.array([part[5] for part in parts], dtype=np.float64),
+        spread=np.array([part[6] for part in parts], dtype=np.float64),
     )
 
 
@@ -98,7 +102,7 @@ def _exits_of_face(
     axis: int,
     side: int,
     depth: int,
-) -> list[tuple[np.ndarray, np.ndarray, int, float]]:
+) -> list[tuple[np.ndarray, np.ndarray, int, float, float]]:
     touching = np.flatnonzero(layer < TOUCHING_LAYERS)
     if not len(touching):
         return []
@@ -123,10 +127,10 @@ def _exits_of_face(
     for one in range(number):
         members = np.array(near[one], dtype=np.int64)
         members = members[behind[members] == owner[one]]
-        direction, rate = _direction(
+        direction, rate, spread = _direction(
             coords[members].astype(np.float64), energy[members].astype(np.float64), inwards, place[one]
         )
-        found.append((place[one], direction, len(members), rate))
+        found.append((place[one], direction, len(members), rate, spread))
     return found
 
 
@@ -135,16 +139,17 @@ def _direction(
     energy: Float64[np.ndarray, " K"],
     inwards: Float64[np.ndarray, " D"],
     place: Float64[np.ndarray, " D"],
-) -> tuple[Float64[np.ndarray, " D"], float]:
-    """Principal axis of the points, pointing into the gap; and the energy per length along it."""
+) -> tuple[Float64[np.ndarray, " D"], float, float]:
+    """Principal axis of the points, pointing into the gap; the energy per length along it; and the spread."""
     total = float(energy.sum())
     if len(points) < 2:
-        return inwards, total
+        return inwards, total, 1.0
     centred = points - points.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1]
+    squares, axes = np.linalg.eigh(centred.T @ centred)
     direction = axes[:, -1]
+    spread = float(np.sqrt(max(squares[-2], 0.0) / max(squares[-1], 1e-12)))
     # where the axis lies along the face, what is behind the place says which way is in
     ahead = float(direction @ (place - points.mean(axis=0))) if abs(direction @ inwards) < 0.1 else direction @ inwards
     direction = -direction if ahead < 0 else direction
     along = points @ direction
-    return direction, total / max(float(np.ptp(along)) + 1.0, 1.0)
+    return direction, total / max(float(np.ptp(along)) + 1.0, 1.0), spread
