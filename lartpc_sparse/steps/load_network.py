@@ -45,7 +45,9 @@ def load_predictor(config: ChainConfig, folder: RunFolder, device: str) -> Predi
     averages = ensemble or config.predict.augmentation is not None
     heads = config.predict.average_heads if config.predict.average_heads is not None else tuple(config.model.heads)
     return Predictor(
-        tuple(network.to(device) for network in networks), config.predict.augmentation, heads if averages else (),
+        tuple(network.to(device) for network in networks),
+        config.predict.augmentation,
+        heads if averages else (),
         config.predict.tiles,
     )
 

@@ -69,7 +69,10 @@ class CameraSource:
 
     def __init__(self, config: CameraConfig) -> None:
         self._config = config
-        parameters: dict[str, str | int | float] = {"camera": json.dumps(config.model_dump(mode="json")), "run": config.run}
+        parameters: dict[str, str | int | float] = {
+            "camera": json.dumps(config.model_dump(mode="json")),
+            "run": config.run,
+        }
         about = Stream(config.sensor.size, SIGNAL_CLASSES, origin="camera simulation", attributes=parameters)
         frames = Stream(
             config.sensor.size, (), origin="camera simulation", attributes=parameters, open_writer=FrameWriter
