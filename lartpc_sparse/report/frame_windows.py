@@ -46,7 +46,7 @@ def _figures(window: dict[str, Any]) -> tuple[Figure, ...]:
         panels.append(Figure("True light", _heatmap(light, 0, min(top, max(8 * noise, 1e-3)), "Viridis"), height=300))
     probability = _image(window.get("probability"))
     if probability is not None:
-        panels.append(Figure("Signal probability", _heatmap(probability, 0, 1, "Magma"), height=300))
+        panels.append(Figure("Signal probability", _heatmap(probability, 0, 1, "Viridis"), height=300))
     clusters = window.get("clusters")
     for name, values in clusters.items() if isinstance(clusters, dict) else ():
         image = _image(values)

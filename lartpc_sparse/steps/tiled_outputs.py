@@ -22,8 +22,8 @@ def tiled_outputs(
     """Raw outputs of the heads on all voxels, computed on tiles with a halo around each.
 
     Voxels keep their coordinates, so levels and kernels are those of the whole image. A voxel whose surroundings as far
-    as the network sees lie in its tile and halo gets the same output, up to rounding; attention over a whole event (CBAM)
-    is over the tile instead.
+    as the network sees lie in its tile and halo gets the same output, up to rounding; attention over a whole event
+    (CBAM) is over the tile instead.
 
     Args:
         network: in evaluation mode.

@@ -16,6 +16,7 @@ _HEADLINES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spatial_embedding": ("ARI", ("mean_ari", "predicted")),
     "voxel_graph": ("ARI", ("mean_ari", "predicted")),
     "inpaint": ("gap F1", ("f1",)),
+    "signal": ("recoils found", ("methods", "network", "recoils", "value")),
 }
 """For each kind of head, what its headline number is called and where it is in the metrics."""
 

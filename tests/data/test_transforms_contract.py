@@ -83,7 +83,7 @@ class TestSignificance(TransformContract):
     keeps_rows = keeps_energy = True
 
     def config(self, dim: int) -> TransformConfig:
-        return SignificanceConfig()
+        return SignificanceConfig(noise=2.0)
 
 
 class TestCropToOrigin(TransformContract):

@@ -43,7 +43,6 @@ def rich_event(event: Event, *, cubic: bool) -> Event:
         pid=(np.arange(n) % 5 - 1).astype(np.int8),
         score=np.linspace(0, 1, n, dtype=np.float32),
         flag=np.arange(n) % 2 == 0,
-        noise=np.linspace(1, 2, n, dtype=np.float32),
     )
     return event.select(np.arange(n) % 4 != 3)
 

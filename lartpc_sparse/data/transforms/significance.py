@@ -23,10 +23,13 @@ class SignificanceConfig(TransformConfig):
         "asinh", description="asinh: straight for noise, logarithmic far above it; none: the ratio itself"
     )
     scale: float = Field(1.0, gt=0, allow_inf_nan=False, description="standard deviations that become asinh(1)")
+    noise: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="of every pixel, in units of the energy; null: the label `noise`"
+    )
 
     def build(self) -> Significance:
         """The transform."""
-        return Significance(self.compress, self.scale)
+        return Significance(self.compress, self.scale, self.noise)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Significance:
 
     compress: Literal["asinh", "none"] = "asinh"
     scale: float = 1.0
+    noise: float | None = None
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The event with the new feature.
@@ -43,13 +47,13 @@ class Significance:
             BadEventError: an energy that is not finite, or a noise that is not above 0.
             UserError: the events have no label `noise`.
         """
-        if "noise" not in event.labels:
+        if self.noise is None and "noise" not in event.labels:
             raise UserError(
                 f"{event.key} has no label noise (it has {', '.join(sorted(event.labels)) or 'none'}), which "
-                "significance needs; the reader `frames` gives it"
+                "significance needs; the reader `frames` gives it, or set significance.noise"
             )
         require_finite_energy(event)
-        noise = event.labels["noise"]
+        noise = np.full(len(event), self.noise, np.float32) if self.noise is not None else event.labels["noise"]
         if not (noise > 0).all():
             row = int(np.flatnonzero(~(noise > 0))[0])
             raise BadEventError(f"{event.key}: noise is {noise[row]} at pixel {event.coords[row].tolist()}")

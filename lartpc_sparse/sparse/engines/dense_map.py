@@ -131,10 +131,9 @@ class DenseMap(KernelMap):
         dim = len(self.step)
         kernel = weight.reshape(*self.kernel_size, *weight.shape[1:])
         if self.backwards:
-            dense = _TRANSPOSE[dim - 1](self.coarse.spread(feats), kernel.movedim((-2, -1), (0, 1)), stride=self.step)
-            fine = F.pad(dense, [-amount for amount in self._padding])
-            collected = self.fine.collect(fine)
-            return collected if bias is None else collected + bias
+            dense = _TRANSPOSE[dim - 1](self.coarse.spread(feats), kernel.movedim((-2, -1), (0, 1)), bias, self.step)
+            padding = [-amount for amount in self._padding]
+            return self.fine.collect(F.pad(dense, padding) if any(padding) else dense)
         padding = self._padding
         dense, inside = self.fine.spread(feats), (0,) * dim
         if padding[::2] == padding[1::2] and min(padding) >= 0:
