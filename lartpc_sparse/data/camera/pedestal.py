@@ -18,6 +18,7 @@ import hdf5plugin
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
+from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.data.attributes import as_text, store_attributes
 from lartpc_sparse.data.camera.frame_files import open_frames
 from lartpc_sparse.data.readers.files import EventIndex, damage_named, open_hdf5, resolve_files
@@ -164,33 +165,32 @@ def load_pedestal(path: str | Path) -> Pedestal:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """The command; returns its exit status, see `lartpc_sparse.jobs.EXIT_CODES`."""
     parser = argparse.ArgumentParser(prog="python -m lartpc_sparse.data.camera.pedestal", description=__doc__)
     parser.add_argument("files", nargs="+", help="frames without light: .h5, .root, .tif, .npy; patterns are allowed")
     parser.add_argument("--output", required=True, help="the pedestal file to write")
     parser.add_argument("--select", nargs=2, type=int, metavar=("START", "STOP"), help="frames START..STOP-1 only")
     parser.add_argument("--max-sigma-ratio", type=float, default=5.0, help="hot above this times the median noise")
     options = parser.parse_args(arguments)
-    try:
-        files = resolve_files(options.files)
-        select = None if options.select is None else (options.select[0], options.select[1])
-        with track("pedestal", total=0 if select is None else select[1] - select[0], unit="frames") as bar:
+    return exit_status(lambda: _run(options))
 
-            def counted() -> Iterable[np.ndarray]:
-                for frame in read_frames(files, select):
-                    yield frame
-                    bar.advance(1)
 
-            pedestal = build_pedestal(counted(), max_sigma_ratio=options.max_sigma_ratio, sources=files)
-        save_pedestal(options.output, pedestal)
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+def _run(options: argparse.Namespace) -> None:
+    files = resolve_files(options.files)
+    select = None if options.select is None else (options.select[0], options.select[1])
+    with track("pedestal", total=0 if select is None else select[1] - select[0], unit="frames") as bar:
+
+        def counted() -> Iterable[np.ndarray]:
+            for frame in read_frames(files, select):
+                yield frame
+                bar.advance(1)
+
+        pedestal = build_pedestal(counted(), max_sigma_ratio=options.max_sigma_ratio, sources=files)
+    save_pedestal(options.output, pedestal)
     sys.stdout.write(
         f"{options.output}: {pedestal.frames} frames of {pedestal.mean.shape[0]} x {pedestal.mean.shape[1]} pixels, "
         f"median noise {np.median(pedestal.sigma):.3f} counts, {int(pedestal.bad.sum())} bad pixels\n"
     )
-    return 0
 
 
 if __name__ == "__main__":
