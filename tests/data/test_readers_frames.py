@@ -134,7 +134,7 @@ def test_the_command_makes_a_pedestal(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([str(tmp_path / "*.npy"), "--output", str(output), "--select", "1", "6"]) == 0
     assert "5 frames of 16 x 24 pixels" in capsys.readouterr().out
     assert load_pedestal(output).sources == ("a.npy",)
-    assert main([str(tmp_path / "none*.npy"), "--output", str(output)]) == 1
+    assert main([str(tmp_path / "none*.npy"), "--output", str(output)]) == 2
     assert "no file matches" in capsys.readouterr().err
 
 
