@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.readers import SampleConfig
+from lartpc_sparse.jobs import Ranks
 from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.sparse.engines import registry
 from lartpc_sparse.train import TrainConfig, TrainingModule
@@ -48,7 +50,14 @@ def module(seed: int = 0) -> TrainingModule:
     torch.manual_seed(seed)
     network = Network(MODEL, registry.choose_engine("auto", "cpu").engine)
     return TrainingModule(
-        network, TrainConfig(), total_steps=STEPS, total_batches=STEPS, batches_done=0, config_yaml=""
+        network,
+        TrainConfig(),
+        total_steps=STEPS,
+        total_batches=STEPS,
+        batches_done=0,
+        config_yaml="",
+        folder=Path("unused"),
+        ranks=Ranks(),
     )
 
 
