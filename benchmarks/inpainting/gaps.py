@@ -42,7 +42,7 @@ def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
     engine = registry.choose_engine("auto", "cpu").engine
     found = {}
     for width in options.widths:
-        head = _head(model.heads[name], width, options.threshold)
+        head = _head(model.heads[name], width, {"threshold": options.threshold, "fill": options.fill})
         network = Network(model.model_copy(update={"heads": {name: head}}), engine)
         load_weights(network, path)
         evaluator = head.evaluator(name, reader.classes)
@@ -63,12 +63,10 @@ def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _head(head: object, width: int, threshold: float | None) -> InpaintConfig:
+def _head(head: object, width: int, settings: dict[str, Any]) -> InpaintConfig:
     assert isinstance(head, InpaintConfig)
     region = head.inference_region or head.region
     assert isinstance(region, MaskRegionsConfig), "the benchmark needs weights with mask_regions"
     slab = region.model_copy(update={"regions": (SlabsConfig(width=(width, width)),)})
-    update: dict[str, Any] = {"inference_region": slab}
-    if threshold is not None:
-        update["threshold"] = threshold
-    return head.model_copy(update=update)
+    given = {name: value for name, value in settings.items() if value is not None}
+    return head.model_copy(update={"inference_region": slab, **given})

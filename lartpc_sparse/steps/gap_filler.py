@@ -77,7 +77,7 @@ class NetworkFiller:
         if name is None or not isinstance(head, InpaintConfig):
             raise UserError(
                 f"inpaint.weights: {described.name} have no inpainting head, only {', '.join(model.heads)}; "
-                "name weights that have one, such as lardrip3d-small"
+                "train some (configs/lardrip3d_small.yaml) and name their run"
             )
         self._name = name
         self._device = device

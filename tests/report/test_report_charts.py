@@ -206,7 +206,7 @@ def test_what_the_metrics_room_writes_is_shown():
     ]
     summary = summarise_clustering(scores)
     section = head_section("p", {"kind": "spatial_embedding", "semantics": {"true": {"MIP": summary}}})
-    assert len(figures_of(section)) == 6
+    assert len(figures_of(section)) == 5
 
     gap = GapResult(
         coords=np.unique(coords, axis=0)[:30].astype(np.int32),
