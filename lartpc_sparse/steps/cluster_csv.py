@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO
+from typing import Any
 
 import numpy as np
 
 from lartpc_sparse.data.prediction import Prediction
+from lartpc_sparse.steps.csv_table import CsvTable
 
 __all__ = ["ClusterCsv"]
 
 
-class ClusterCsv:
-    """Context manager: one row a cluster; the file appears under its name only when complete.
+class ClusterCsv(CsvTable):
+    """One row a cluster.
 
     Columns: `file` and `entry` of the event, `head`, then those of the cluster table in the predictions file (see
     `lartpc_sparse.cluster.pixels`). Nothing is written without heads.
@@ -26,44 +26,12 @@ class ClusterCsv:
     """
 
     def __init__(self, path: Path, heads: tuple[str, ...]) -> None:
-        self._path, self._heads = path, heads
-        self._partial = path.with_name(path.name + ".partial")
-        self._file: TextIO | None = None
-        self._header = False
+        super().__init__(path, wanted=bool(heads))
+        self._heads = heads
 
-    def __enter__(self) -> ClusterCsv:
-        if self._heads:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._partial.open("w", newline="", encoding="utf-8")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is None:
-            self._path.unlink(missing_ok=True)  # of an earlier run with other heads
-            return
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        self._partial.unlink(missing_ok=True)
-
-    def write(self, prediction: Prediction) -> None:
-        """Append the clusters of one event."""
-        if self._file is None:
-            return
-        writer = csv.writer(self._file)
+    def tables(self, prediction: Prediction) -> Iterator[tuple[Mapping[str, Sequence[Any]], Mapping[str, np.ndarray]]]:
+        """See `CsvTable.tables`."""
         for head in self._heads:
             table = prediction.tables.get(head, {})
-            if not table:
-                continue
-            if not self._header:
-                writer.writerow(["file", "entry", "head", *table])
-                self._header = True
-            for row in range(len(next(iter(table.values())))):
-                cells = (_cell(column[row]) for column in table.values())
-                writer.writerow([prediction.key.file, prediction.key.entry, head, *cells])
-
-
-def _cell(value: np.generic) -> str:
-    return f"{float(value):.6g}" if isinstance(value, np.floating) else str(value)
+            if table:
+                yield {"head": [head] * len(next(iter(table.values())))}, table

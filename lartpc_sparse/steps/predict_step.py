@@ -136,7 +136,7 @@ def _join(task: _Task) -> None:
         for path in files:
             with PredictionFile(path) as part:
                 skipped += part.skipped
-                for prediction in part if particles.wanted or tables else ():
+                for prediction in part if particles.wanted or clusters.wanted else ():
                     particles.write(prediction)
                     clusters.write(prediction)
     if len(files) == 1:
