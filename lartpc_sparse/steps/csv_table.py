@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 
 from lartpc_sparse.data.prediction import Prediction
 
 __all__ = ["CsvTable"]
+
+T = TypeVar("T", bound="CsvTable")
 
 
 class CsvTable(ABC):
@@ -35,7 +37,7 @@ class CsvTable(ABC):
     def tables(self, prediction: Prediction) -> Iterator[tuple[Mapping[str, Sequence[Any]], Mapping[str, np.ndarray]]]:
         """Tables of one event: the columns that name a row, then those with its values, all of one length."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self: T) -> T:
         if self.wanted:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._partial.open("w", newline="", encoding="utf-8")
