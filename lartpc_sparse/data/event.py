@@ -47,7 +47,7 @@ class Event:
         frame: how the axes here lie in the image of the file. The particle table keeps the positions and
             directions of the file; `frame.positions` and `frame.directions` bring them here.
         gaps: boxes that a masking transform has emptied, first position inside and first beyond along each axis, in
-            the image as it is here; none by default.
+            the image as it is here; None: no such transform has run.
 
     Raises:
         ValueError: array lengths or shapes disagree.
@@ -63,7 +63,7 @@ class Event:
     particles: Mapping[str, Shaped[np.ndarray, "P ..."]] = field(default_factory=dict)
     inverse_index: Int64[np.ndarray, " M"] = None  # type: ignore[assignment]
     frame: Frame = None  # type: ignore[assignment]
-    gaps: Int64[np.ndarray, "R 2 D"] = None  # type: ignore[assignment]
+    gaps: Int64[np.ndarray, "R 2 D"] | None = None
 
     def __post_init__(self) -> None:
         shape, dim = self.coords.shape, len(self.image_size)
@@ -73,8 +73,6 @@ class Event:
             object.__setattr__(self, "inverse_index", _first_rows(shape[0]))
         if self.frame is None:
             object.__setattr__(self, "frame", Frame.identity(dim))
-        if self.gaps is None:
-            object.__setattr__(self, "gaps", np.empty((0, 2, dim), dtype=np.int64))
         if len(shape) != 2 or shape[1] != dim:
             raise ValueError(
                 f"{self.key}: coords have shape {shape}, expected (N, {dim}) for image_size {self.image_size}"

@@ -82,9 +82,11 @@ def _prediction(
     }
     boxes: dict[str, dict[str, np.ndarray]] = {}
     if masking is not None and views.masked is not None:
-        gap = box_of_voxel(event.coords, views.masked.gaps).astype(np.int32)
+        none = np.empty((0, 2, event.dim), dtype=np.int64)
+        gaps = none if views.masked.gaps is None else views.masked.gaps
+        gap = box_of_voxel(event.coords, gaps).astype(np.int32)
         columns[f"{masking}/gap"] = scatter_to_input(gap, event.inverse_index, -1)
-        boxes = {f"{masking}.boxes": _boxes_in_file(views.masked.gaps, event.frame)}
+        boxes = {f"{masking}.boxes": _boxes_in_file(gaps, event.frame)}
     kinds = {"semantic": np.int8, **dict.fromkeys(("instance", "group", "interaction", "pid"), np.int32)}
     return Prediction(
         key=views.raw.key,

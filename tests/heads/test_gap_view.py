@@ -47,6 +47,7 @@ def test_only_the_gap_changes_and_the_truth_is_told(dim: int, kind: str) -> None
         assert masked.labels["target_energy"][row] == np.float32(energies.get(voxel, 0.0))
         assert masked.labels["gap"][row] == 0
     assert masked.labels["active"].sum() == (~outside).sum()
+    assert masked.gaps is not None
     assert masked.gaps.tolist() == [[[14] + [0] * (dim - 1), [19] + [32] * (dim - 1)]]
 
 
