@@ -95,7 +95,10 @@ def test_missing_file(chain: StandInChain, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["chain.yaml", "--only", "predikt"], "--only predikt: no such step; valid: simulate, train, tune, predict"),
+        (
+            ["chain.yaml", "--only", "predikt"],
+            "--only predikt: no such step; valid: simulate, train, tune, inpaint, predict",
+        ),
         ([], "name the chain file"),
         (["--set", "epochs=1", "chain.yaml"], "name the chain file, before --set and --only"),
         (["chain.yaml", "--fast"], "unrecognized arguments: --fast"),

@@ -46,6 +46,7 @@ from lartpc_sparse.data.transforms import (
     TransformConfig,
     TranslateConfig,
 )
+from lartpc_sparse.jobs import leave_signals_to_the_job
 from lartpc_sparse.schema import Config, OneOf, UserError
 
 __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "event_loader"]
@@ -183,6 +184,7 @@ def event_loader(dataset: EventDataset, sampler: EventBatchSampler, *, num_worke
         batch_sampler=sampler,
         collate_fn=_without_events,
         num_workers=num_workers,
+        worker_init_fn=leave_signals_to_the_job,
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -17,7 +17,7 @@ from lartpc_sparse.jobs.lock import locked
 from lartpc_sparse.jobs.ranks import Ranks, find_ranks, joined, launched
 from lartpc_sparse.jobs.resources import peak_memory_bytes
 from lartpc_sparse.jobs.shard import Shard
-from lartpc_sparse.jobs.stop import StopSignals, stopping_at_once
+from lartpc_sparse.jobs.stop import StopSignals, leave_signals_to_the_job, stopping_at_once
 
 __all__ = [
     "EXIT_CODES",
@@ -34,6 +34,7 @@ __all__ = [
     "find_ranks",
     "joined",
     "launched",
+    "leave_signals_to_the_job",
     "locked",
     "note",
     "output_error",

@@ -136,7 +136,8 @@ def _left_over(
     before = beat_of(heartbeat)
     logger.warning("%s holds the lock %s; watching its heartbeat for %.0f s", owner.get("host"), heartbeat, watch_s)
     sleep(watch_s)
-    if before is not None and beat_of(heartbeat) != before:
+    now = beat_of(heartbeat)
+    if now is not None and now != before:  # also when there was no heartbeat yet: its owner has just begun
         return None
     return f"the heartbeat of {owner.get('host')} stands still"
 

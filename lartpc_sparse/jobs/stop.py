@@ -14,7 +14,7 @@ from types import FrameType
 from lartpc_sparse.jobs.errors import Stopped
 from lartpc_sparse.jobs.event_log import note
 
-__all__ = ["SIGNALS", "StopSignals", "stopping_at_once"]
+__all__ = ["SIGNALS", "StopSignals", "leave_signals_to_the_job", "stopping_at_once"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -32,6 +32,17 @@ def stopping_at_once() -> Iterator[None]:
 
     with _handled(handle):
         yield
+
+
+def leave_signals_to_the_job(worker: int) -> None:
+    """For `worker_init_fn` of a DataLoader: the process that reads ahead ignores what stops the job.
+
+    A batch system signals every process of a job. A reader that died of it would end the training with an error before
+    it can save; it ends by itself when its job does.
+    """
+    del worker
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class StopSignals:

@@ -14,6 +14,7 @@ from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
 from lartpc_sparse.heads import SignalConfig
 from lartpc_sparse.jobs import Ranks, Shard, replace_durably
 from lartpc_sparse.progress import track
+from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.cluster_csv import ClusterCsv
 from lartpc_sparse.steps.load_network import load_predictor
@@ -21,7 +22,7 @@ from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.predict_batch import predict_batch
 from lartpc_sparse.steps.prediction_data import PredictionData, prediction_data
 from lartpc_sparse.steps.prediction_parts import Part, PredictionParts
-from lartpc_sparse.steps.run_folder import RunFolder
+from lartpc_sparse.steps.run_folder import RunFolder, fingerprint
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.weights import name_of, sha256_of
 
@@ -76,12 +77,21 @@ def run_prediction(
     batch = config.predict.batch or config.data.batch
     data = prediction_data(config, "test", device, batch)
     total = len(data.events)
-    parts = PredictionParts(folder.predictions, identity, total, batch.events or 1, config.predict.part_events)
+    made_by = provenance()
+    maker = [device, choose_engine(config.run).engine.name, made_by["lartpc_sparse_version"], made_by["git_hash"]]
+    parts = PredictionParts(
+        folder.predictions,
+        identity,
+        total,
+        batch.events or 1,
+        config.predict.part_events,
+        maker=fingerprint(maker)[:8],
+    )
     if not repeat and ranks.on_first(lambda: _is_complete(folder.predictions, identity)):
         ranks.on_first(parts.clear)
         return True
-    if repeat and shard is None:
-        ranks.on_first(parts.clear)
+    if repeat:  # of a share, too: a file that is there would be taken for the result when the shares are joined
+        ranks.on_first(parts.clear if shard is None else lambda: folder.predictions.unlink(missing_ok=True))
     parts.folder.mkdir(parents=True, exist_ok=True)
     several = ranks.several or shard is not None
     count, number = (1, 0) if shard is None else (shard.count, shard.number)

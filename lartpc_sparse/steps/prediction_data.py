@@ -16,6 +16,7 @@ from lartpc_sparse.data.dataset import EventDataset, bad_event_reason, event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.sampler import BatchConfig, counts_for, pack_events
 from lartpc_sparse.data.transforms import Transform
+from lartpc_sparse.jobs import leave_signals_to_the_job
 
 __all__ = ["PredictionBatch", "PredictionData", "PredictionDataset", "Views", "join_views", "prediction_data"]
 
@@ -111,6 +112,7 @@ class PredictionData:
             batch_sampler=[[(0, event) for event in events] for events in batches],
             collate_fn=join_views,
             num_workers=self.workers,
+            worker_init_fn=leave_signals_to_the_job,
         )
 
 

@@ -48,6 +48,8 @@ class PredictionParts:
         events: number of events.
         batch_events: parts hold a multiple of it, 1 where batches are packed by voxels.
         part_events: events of a part; None: chosen from their number.
+        maker: short name of what makes them (device, engine, version): parts of another maker are not taken over, so
+            that the file is of one piece.
     """
 
     output: Path
@@ -55,11 +57,13 @@ class PredictionParts:
     events: int
     batch_events: int = 1
     part_events: int | None = None
+    maker: str = ""
 
     @property
     def folder(self) -> Path:
         """Of the parts."""
-        return self.output.with_name(self.output.name + ".parts") / f"{self.identity[:16]}-{self.size}"
+        name = "-".join(filter(None, (self.identity[:16], str(self.size), self.maker)))
+        return self.output.with_name(self.output.name + ".parts") / name
 
     @property
     def size(self) -> int:

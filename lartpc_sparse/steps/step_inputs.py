@@ -29,7 +29,7 @@ def step_inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, 
             "seed": config.run.seed,
             "data": data,
             "model": _without_evaluation(section["model"]),
-            "train": section.get("train"),
+            "train": _without_habits(section.get("train")),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
             "overlay": _overlay_files(config, "train", "validation"),
             "weights": None if config.weights is None else weights_identity(find_weights(config.weights)),
@@ -70,6 +70,12 @@ def _result_inputs(step: str, section: dict[str, Any], folder: RunFolder) -> dic
         "predictions": file_identity(folder.predictions),
         "log": file_identity(folder.training_log),
     }
+
+
+def _without_habits(train: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The training without the options that may be changed on the way: its weights do not depend on them so far."""
+    habits = ("checkpoint_every_steps", "log_every_steps", "on_bad_loss")
+    return None if train is None else {name: value for name, value in train.items() if name not in habits}
 
 
 def _without_evaluation(model: dict[str, Any]) -> dict[str, Any]:

@@ -140,4 +140,6 @@ def _raise(
     if left:
         counts += f", {left} not tried (--keep-going tries them)"
     lines = [f"  {name}: {error}" for name, error in failures.items()]
-    raise UserError("\n".join([f"{counts}:", *lines, "the same command continues where each variant stopped"]))
+    # Its class carries the exit status: a full disk is no wrong configuration.
+    kind = type(next(error for error in failures.values() if isinstance(error, UserError)))
+    raise kind("\n".join([f"{counts}:", *lines, "the same command continues where each variant stopped"]))

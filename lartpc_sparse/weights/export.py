@@ -15,7 +15,7 @@ from lartpc_sparse.weights.catalogue import card_of, find_weights, packaged_name
 from lartpc_sparse.weights.description import Description, describe, read_state
 from lartpc_sparse.weights.weights_file import SUFFIX, Storage, write_weights
 
-__all__ = ["export_weights"]
+__all__ = ["export_weights", "tuned_model"]
 
 
 def export_weights(
@@ -56,7 +56,7 @@ def export_weights(
     if scores:
         about["metrics"] = scores
     state = read_state(path)
-    model = _tuned(path, described.model)
+    model = tuned_model(path, described.model)
     about["parameters"] = sum(value.numel() for value in state.values() if value.is_floating_point())
     about |= {"storage": storage, "model": model, "transforms": list(described.transforms)}
     write_weights(output, state, about, storage)
@@ -66,7 +66,7 @@ def export_weights(
     return card
 
 
-def _tuned(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
+def tuned_model(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
     """The model with the decoding settings that the step `tune` of the run has chosen with these weights."""
     try:
         tuned = json.loads((path.parent.parent / "tuned.json").read_text(encoding="utf-8"))

@@ -89,5 +89,5 @@ def test_what_cannot_run_is_refused_before_anything_starts(
     assert main(small_chain("run.threads=1", "run.device=cpu", "predict.precision=16")) == 2
     assert "predict.precision 16 needs a CUDA device; use bf16 or 32 on a CPU" in capsys.readouterr().err
     assert main(small_chain("run.threads=1", "run.engine=spconv")) == 2
-    assert "should be 'auto', 'cpu', 'triton', 'torch' or 'minkowski'" in capsys.readouterr().err
+    assert "should be 'auto', 'cpu', 'triton', 'torch', 'minkowski' or 'dense'" in capsys.readouterr().err
     assert not (tmp_path / "run" / "training").exists()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from lartpc_sparse.chain import _inputs
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.steps import RunFolder
 from lartpc_sparse.steps.semantic_rows import semantic_rows
+from lartpc_sparse.steps.step_inputs import step_inputs
 
 
 def test_other_bins_do_not_repeat_the_training(
@@ -24,9 +24,9 @@ def test_other_bins_do_not_repeat_the_training(
     small_steps["model"]["heads"]["semantic"]["evaluate"] = {"bins": {"energy": [1, 2]}, "bootstrap": 7}
     after = ChainConfig.model_validate(small_steps)
     for step, same in (("train", True), ("predict", True)):
-        assert (_inputs(step, before, RunFolder(before)) == _inputs(step, after, RunFolder(after))) is same
+        assert (step_inputs(step, before, RunFolder(before)) == step_inputs(step, after, RunFolder(after))) is same
     (tmp_path / "predictions.h5").touch()
-    assert _inputs("evaluate", before, RunFolder(before)) != _inputs("evaluate", after, RunFolder(after))
+    assert step_inputs("evaluate", before, RunFolder(before)) != step_inputs("evaluate", after, RunFolder(after))
 
 
 def test_rows_of_the_terminal() -> None:

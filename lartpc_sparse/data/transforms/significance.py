@@ -54,10 +54,12 @@ class Significance:
             )
         require_finite_energy(event)
         noise = np.full(len(event), self.noise, np.float32) if self.noise is not None else event.labels["noise"]
-        if not (noise > 0).all():
-            row = int(np.flatnonzero(~(noise > 0))[0])
+        # A dead pixel has neither noise nor, once it holds its pedestal, a signal: nothing over nothing is nothing.
+        dead = (noise == 0) & (event.energy == 0)
+        if not ((noise > 0) | dead).all():
+            row = int(np.flatnonzero(~((noise > 0) | dead))[0])
             raise BadEventError(f"{event.key}: noise is {noise[row]} at pixel {event.coords[row].tolist()}")
-        feature = (event.energy / (noise * np.float32(self.scale))).astype(np.float32)
+        feature = (event.energy / (np.where(dead, 1, noise) * np.float32(self.scale))).astype(np.float32)
         if self.compress == "asinh":
             feature = np.arcsinh(feature)
         return event.replace(feats=np.concatenate([feature[:, None], event.feats[:, 1:]], axis=1))
