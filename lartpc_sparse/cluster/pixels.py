@@ -6,6 +6,7 @@ y the first (row).
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
@@ -44,6 +45,8 @@ CLUSTER_COLUMNS = (
     "y_min",
     "y_max",
 )
+
+logger = logging.getLogger("lartpc_sparse")
 
 
 class PixelMethodConfig(PartConfig, ABC):
@@ -89,9 +92,19 @@ class PixelClusteringConfig(Config):
     min_intensity: float = Field(0.0, ge=0, description="clusters with a smaller sum of pixel values are dropped")
     grow: int = Field(0, ge=0, description="rings of pixels around a cluster that its integral includes")
     binning: int = Field(4, ge=1, description="sensor pixels along each axis of a pixel here; as rebin of the reader")
+    max_pixels: int = Field(
+        60000, ge=1, description="an image with more pixels is not clustered (DBSCAN would need GBs), with a warning"
+    )
 
     def find(self, coords: Int32[np.ndarray, "N 2"], intensity: Float32[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
         """Cluster of each pixel, numbered from 0 without gaps; -1 for none."""
+        if len(coords) > self.max_pixels:
+            logger.warning(
+                "an image has %d pixels to cluster, more than max_pixels %d: it gets no cluster",
+                len(coords),
+                self.max_pixels,
+            )
+            return np.full(len(coords), -1, dtype=np.int64)
         labels = self.method.find(coords, intensity)
         if self.directional is not None:
             labels = grow_directional(coords, intensity, labels, self.directional)

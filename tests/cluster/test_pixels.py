@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -128,3 +130,15 @@ def test_no_pixels() -> None:
         assert labels.shape == (0,)
     table = cluster_table(nothing, empty, np.zeros(0, np.int64), PixelClusteringConfig(), (4, 4))
     assert all(len(column) == 0 for column in table.values())
+
+
+def test_an_image_of_too_many_pixels_gets_no_cluster_and_a_warning(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("lartpc_sparse"), "propagate", True)  # a chain has turned it off
+    coords = np.argwhere(np.ones((4, 4))).astype(np.int32)
+    config = PixelClusteringConfig(method=ConnectedPixelsConfig(), max_pixels=15)
+    with caplog.at_level("WARNING", logger="lartpc_sparse"):
+        assert config.find(coords, np.ones(16, dtype=np.float32)).tolist() == [-1] * 16
+    assert "16 pixels" in caplog.text
+    assert config.find(coords[:15], np.ones(15, dtype=np.float32)).tolist() == [0] * 15
