@@ -166,9 +166,10 @@ def _run_variants(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         from lartpc_sparse.steps.dry_run import dry_run
 
-        for variant in variants:
+        study = lay_out(variants) if variants[0].labels else None
+        for variant in variants if study is None else study.variants:
             if variant.name in chosen:
-                dry_run(variant.config, only)
+                dry_run(variant.config, only, None if study is None else study.simulation)
         return
     if not variants[0].labels:
         options = {} if arguments.shard is None else {"shard": Shard.parse(arguments.shard)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,11 +55,16 @@ class Estimate:
     disk_bytes: int = 0
 
 
-def dry_run(config: ChainConfig, only: Sequence[str] = ()) -> list[Estimate]:
+def dry_run(config: ChainConfig, only: Sequence[str] = (), simulation: ChainConfig | None = None) -> list[Estimate]:
     """Check a chain and print what it will take; nothing is written but a probe of the output directory.
 
     Times are those of one batch (the second one that is tried) times the number of batches, on this machine and with
     one rank; reading ahead and validation are not counted.
+
+    Args:
+        config: the chain.
+        only: names of the steps to look at; all when empty.
+        simulation: another chain that makes its events, such as that of all variants.
 
     Raises:
         UserError: whatever would stop the chain: files, device, precision, disk.
@@ -77,8 +82,10 @@ def dry_run(config: ChainConfig, only: Sequence[str] = ()) -> list[Estimate]:
         soft_wrap=True,
     )
     tried: dict[str, Callable[[ChainConfig], Estimate]] = {"train": _train, "predict": _predict}
+    if _is_to_simulate(config) or (simulation is not None and _is_to_simulate(simulation)):
+        tried = dict.fromkeys(tried, _waiting)
     estimates = [
-        tried[step](config) if step in tried else Estimate(step, "not tried")
+        replace(tried[step](config), step=step) if step in tried else Estimate(step, "not tried")
         for step in config.steps
         if not only or step in only
     ]
@@ -93,6 +100,15 @@ def dry_run(config: ChainConfig, only: Sequence[str] = ()) -> list[Estimate]:
             "room, or choose another run.output_dir"
         )
     return estimates
+
+
+def _is_to_simulate(config: ChainConfig) -> bool:
+    return config.simulate is not None and not RunFolder(config).simulation_summary.exists()
+
+
+def _waiting(config: ChainConfig) -> Estimate:
+    del config
+    return Estimate("", "not tried: the events are not simulated yet")
 
 
 def _free_disk(folder: Path) -> int:

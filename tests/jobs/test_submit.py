@@ -70,6 +70,14 @@ def test_dry_run(job_chain: JobChain, tmp_path: Path, capsys: pytest.CaptureFixt
     assert run([*command, "--dry-run", "--set", "data.test.limit=1", "predict.checkpoint=/no/such.ckpt"]) == 2
 
 
+def test_a_dry_run_of_a_chain_that_has_not_simulated_its_events_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planes = Path(__file__).resolve().parents[2] / "configs" / "sparsessnet_planes_small.yaml"
+    assert run([str(planes), "--dry-run", "--set", "run.output_dir=" + str(tmp_path / "${plane}")]) == 0
+    assert capsys.readouterr().out.count("not simulated") == 2 * 3  # train and predict of three planes
+
+
 def test_a_dry_run_refuses_a_disk_that_is_too_small(
     job_chain: JobChain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
