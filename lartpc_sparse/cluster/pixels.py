@@ -147,7 +147,7 @@ def cluster_table(
     Args:
         coords: every pixel with a value, clustered or not.
         values: mean counts above the pedestal of a sensor pixel.
-        labels: cluster of each pixel, from 0 without gaps; -1 for none.
+        labels: cluster of each pixel, from 0; -1 for none. A number without a pixel has a row of zeros.
         config: binning and rings.
         size: of the image.
     """
@@ -165,6 +165,8 @@ def cluster_table(
     starts = np.searchsorted(labels[order], np.arange(number + 1))
     for cluster in range(number):
         rows = order[starts[cluster] : starts[cluster + 1]]
+        if not len(rows):  # its pixels are not among those of the event: another way of suppression found it
+            continue
         for name, value in _shape(coords[rows], values[rows], config.binning).items():
             table[name][cluster] = value
     return table

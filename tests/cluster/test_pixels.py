@@ -142,3 +142,12 @@ def test_an_image_of_too_many_pixels_gets_no_cluster_and_a_warning(
         assert config.find(coords, np.ones(16, dtype=np.float32)).tolist() == [-1] * 16
     assert "16 pixels" in caplog.text
     assert config.find(coords[:15], np.ones(15, dtype=np.float32)).tolist() == [0] * 15
+
+
+def test_a_number_without_a_pixel_has_a_row_of_zeros() -> None:
+    coords = np.array([[0, 0], [0, 1], [3, 3]], dtype=np.int32)
+    values = np.ones(3, dtype=np.float32)
+    table = cluster_table(coords, values, np.array([0, 0, 2]), PixelClusteringConfig(binning=1), (4, 4))
+    assert table["size"].tolist() == [2, 0, 1]
+    assert table["integral"].tolist() == [2, 0, 1]
+    assert table["length"].tolist()[1] == 0

@@ -33,7 +33,7 @@ class RecoilConfig(Config):
     )
     per_image: tuple[int, int] = Field((1, 1), description="[least, most] recoils of an image, drawn evenly")
     density_mg_cm3: float = Field(
-        1.51, gt=0, description="of the gas, mg/cm3; He/CF4 60/40 at 1 atm and 20 C (ideal gas)"
+        1.51, gt=0, description="of the gas, mg/cm3; He/CF4 60/40 at 1 atm and 30 C (ideal gas)"
     )
     electron_transport: float = Field(
         0.35, gt=0, description="length over which an electron forgets its direction, as a part of its range; assumed"
