@@ -2,7 +2,7 @@
 
     python -m benchmarks.prediction_rate [--events 200] [--threads 1 2] [--cases 3d planes]
 
-Cases: `3d`, events of 5,800 voxels on average (two or three of the packaged sample laid over one another) with the
+Cases: `3d`, events of some 7,800 voxels (two or three of the packaged sample laid over one another) with the
 packaged weights `semantic3d-small`; `planes`, whole 3456 x 1008 images of the plane Y, simulated from the packaged
 sample, with an untrained network of the size of configs/sparsessnet_planes_small.yaml. Loading of the network is timed,
 the start of the process is not; reading, transforms, network, decoding and writing are. Run it on an idle machine: it
