@@ -128,9 +128,9 @@ def test_random_slabs_reach_every_place_evenly() -> None:
 
 def test_regions_that_do_not_fit_are_refused() -> None:
     event = random_event(0, 5, (10, 8))
-    with pytest.raises(UserError, match=r"fixed has 3 axes.*images have 2"):
+    with pytest.raises(UserError, match=r"dead_regions\.fixed\[0\] has 3 axes.*images have 2"):
         DeadRegions(fixed=(((0, 1), None, None),))(event, rng())
-    with pytest.raises(UserError, match=r"ends at voxel 8, but that axis has 8"):
+    with pytest.raises(UserError, match=r"dead_regions\.fixed\[0\] ends at voxel 8, but axis \d has 8"):
         DeadRegions(fixed=((None, (3, 8)),))(event, rng())
     with pytest.raises(UserError, match=r"dead_regions\.random\.axes is \[2\]"):
         DeadRegions(random=(RandomRegionsConfig(axes=(2,), width=(1, 1)),))(event, rng())

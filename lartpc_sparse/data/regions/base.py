@@ -66,7 +66,7 @@ def fixed_boxes(regions: tuple[Limits, ...], image_size: tuple[int, ...], name: 
         for axis, (limits, size) in enumerate(zip(region, image_size, strict=True)):
             first, last = (0, size - 1) if limits is None else limits
             if last >= size:
-                raise UserError(f"{name}[{number}] ends at voxel {last}, but axis {axis} has {size} voxels")
+                raise UserError(f"{name}[{number}] ends at voxel {last}, but axis {axis} has {size} voxels; correct it")
             boxes[number, :, axis] = first, last + 1
     return boxes
 

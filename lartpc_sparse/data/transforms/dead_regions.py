@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.regions.base import Limits, Range, Widths, box_of_voxel, fixed_boxes
 from lartpc_sparse.data.transforms.base import TransformConfig, require_unmasked
 from lartpc_sparse.data.transforms.geometry import Axes, chosen_axes
-from lartpc_sparse.schema import Config, UserError
+from lartpc_sparse.schema import Config
 
 __all__ = ["DeadRegions", "DeadRegionsConfig", "RandomRegionsConfig"]
-
-
-def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"{list(pair)}: the first must not be above the last")
-    return pair
-
-
-Range = Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_ordered)]
-Widths = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_ordered)]
 
 
 class RandomRegionsConfig(Config):
@@ -43,7 +34,7 @@ class DeadRegionsConfig(TransformConfig):
     """Voxels inside the regions vanish; `Event.num_lost` counts them."""
 
     kind: Literal["dead_regions"] = "dead_regions"
-    fixed: tuple[tuple[Range | None, ...], ...] = Field(
+    fixed: tuple[Limits, ...] = Field(
         default=(),
         description="regions of every event: for each axis [first, last] voxel, both dead, or null for the whole "
         "axis; [[100, 103], null] is four dead wires of a plane",
@@ -88,15 +79,9 @@ class DeadRegions:
                 have; or the event is masked.
         """
         require_unmasked(event, "dead_regions")
-        dead = np.zeros(len(event), dtype=np.bool_)
-        columns = np.ascontiguousarray(event.coords.T)
-        for low, high in self.regions(event.image_size, rng):
-            inside = np.ones(len(event), dtype=np.bool_)
-            for axis, (first, last) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-                if first > 0 or last < event.image_size[axis] - 1:
-                    inside &= (columns[axis] >= first) & (columns[axis] <= last)
-            dead |= inside
-        return event.select(~dead)
+        boxes = self.regions(event.image_size, rng)
+        boxes[:, 1] += 1
+        return event.select(box_of_voxel(event.coords, boxes) < 0)
 
     def regions(self, image_size: tuple[int, ...], rng: np.random.Generator) -> Int64[np.ndarray, "R 2 D"]:
         """First and last voxel of each region along each axis, the fixed ones first.
@@ -105,7 +90,9 @@ class DeadRegions:
             UserError: as for a call.
         """
         size = np.array(image_size, dtype=np.int64)
-        regions = [self._fixed_region(region, image_size) for region in self.fixed]
+        fixed = fixed_boxes(self.fixed, image_size, "dead_regions.fixed")
+        fixed[:, 1] -= 1
+        regions = list(fixed)
         for group in self.random:
             axes = list(chosen_axes(group.axes, len(image_size), "dead_regions.random"))
             for _ in range(int(rng.integers(*group.count, endpoint=True))):
@@ -115,20 +102,3 @@ class DeadRegions:
                 region[1, axes] = region[0, axes] + width - 1
                 regions.append(region)
         return np.array(regions, dtype=np.int64).reshape(len(regions), 2, len(size))
-
-    def _fixed_region(
-        self, region: tuple[tuple[int, int] | None, ...], image_size: tuple[int, ...]
-    ) -> Int64[np.ndarray, "2 D"]:
-        if len(region) != len(image_size):
-            raise UserError(
-                f"a region of dead_regions.fixed has {len(region)} axes {list(region)}, the images have "
-                f"{len(image_size)}; give [first, last] or null for each axis"
-            )
-        limits = [(0, size - 1) if found is None else found for found, size in zip(region, image_size, strict=True)]
-        for (first, last), size in zip(limits, image_size, strict=True):
-            if last >= size:
-                raise UserError(
-                    f"a region of dead_regions.fixed ends at voxel {last}, but that axis has {size} voxels "
-                    f"(first {first}); correct the region, or put it before crop"
-                )
-        return np.array(limits, dtype=np.int64).T
