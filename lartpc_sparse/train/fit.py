@@ -92,6 +92,7 @@ def fit(
         enable_model_summary=False,
         default_root_dir=folder,
     )
+    _check_launch(config, trainer.world_size, ranks)
     sampler = data.sampler(trainer, training=True)
     batches = [sampler.num_batches(epoch) for epoch in range(config.epochs)]
     if sum(batches) == 0:
@@ -118,6 +119,26 @@ def fit(
             )
     except SystemExit as exit_:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from exit_
+
+
+def _check_launch(config: TrainConfig, processes: int, ranks: Ranks) -> None:
+    """Without a launcher Lightning starts the processes itself, and each knows only of itself.
+
+    Raises:
+        UserError: an option that acts across ranks cannot act then.
+    """
+    if ranks.several or processes == 1:
+        return
+    cure = f"start them with torchrun --nproc-per-node {processes} -m lartpc_sparse.run, or set train.devices to 1"
+    wanted = {
+        "train.on_bad_loss: skip": config.on_bad_loss == "skip",
+        "train.batch_norm_across_ranks": config.batch_norm_across_ranks,
+    }
+    refused = [name for name, asked in wanted.items() if asked]
+    if refused:
+        raise UserError(f"{' and '.join(refused)} cannot act over {processes} devices without a launcher; {cure}")
+    if config.loss_across_ranks == "global":
+        logger.warning("%d devices without a launcher: each takes the loss of its own events; %s", processes, cure)
 
 
 def _tell(ranks: Ranks, sampler: EventBatchSampler, start: Position, step: int) -> None:

@@ -115,3 +115,13 @@ def test_two_processes_share_the_batches(small_chain: Arguments, tmp_path: Path)
     assert (tmp_path / "run" / "report.html").is_file()
     assert done.stdout.count("predict: wrote") == 1
     assert done.stdout.count("CPU threads, engine ") == 1
+
+
+def test_options_that_act_across_ranks_want_a_launcher(
+    small_chain: Arguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = small_chain("train.devices=2", "run.device=cpu", "train.epochs=1", "train.on_bad_loss=skip")
+    assert main([*arguments, "--only", "train"]) == 2
+    found = capsys.readouterr().err
+    assert "train.on_bad_loss: skip cannot act over 2 devices" in found
+    assert "torchrun --nproc-per-node 2" in found
