@@ -20,7 +20,7 @@ _VARIABLE = ("truth/", "voxels/", "tables/")
 """Data sets that a file lacks when all of its events were skipped."""
 
 
-def join_predictions(parts: Sequence[Path], output: Path, advance: Callable[[int], None]) -> None:
+def join_predictions(parts: Sequence[Path], output: Path, advance: Callable[[int], None]) -> int:
     """Write the events of all parts, in order, into one file with the attributes of the first part.
 
     The result is what one `PredictionWriter` would have made of all events. It appears when it is complete.
@@ -29,6 +29,9 @@ def join_predictions(parts: Sequence[Path], output: Path, advance: Callable[[int
         parts: at least one; of one prediction.
         output: file to write.
         advance: called with the number of events of each part that is done.
+
+    Returns:
+        Number of events that were skipped.
 
     Raises:
         UserError: a part is damaged, or its columns differ from those of the others.
@@ -42,6 +45,7 @@ def join_predictions(parts: Sequence[Path], output: Path, advance: Callable[[int
                 advance(joined.add(path))
             joined.close()
         replace_durably(partial, output)
+        return joined.skipped
     finally:
         partial.unlink(missing_ok=True)
 
@@ -57,13 +61,14 @@ class _Joined:
     def __init__(self, file: h5py.File, parts: Sequence[Path]) -> None:
         self._columns: dict[str, GrowingColumn] = {}
         self._ends: dict[str, int] = {}
+        self.skipped = 0
         model = next((path for path in parts if _has_columns(path)), parts[0])
         with h5py.File(parts[0], "r") as first:
             file.attrs.update(first.attrs)
         for group in ("truth", "voxels", "tables"):
             file.create_group(group)
-        with h5py.File(model, "r") as part:
-            for name, data in _data_sets(part).items():
+        with PredictionFile(model) as part:
+            for name, data in part.data_sets.items():
                 self._columns[name] = GrowingColumn(file, name, data.dtype, data.shape[1:])
                 if _is_offsets(name):
                     self._columns[name].append(np.zeros(1, dtype=np.int64))
@@ -71,15 +76,15 @@ class _Joined:
 
     def add(self, path: Path) -> int:
         """Append a part; returns its number of events."""
-        PredictionFile(path).close()  # refuses a damaged one
-        with h5py.File(path, "r") as part:
-            found = _data_sets(part)
+        with PredictionFile(path) as part:
+            found = part.data_sets
             own = {name for name in found if name.startswith(_VARIABLE)}
             if own and set(found) != set(self._columns):
                 raise UserError(
                     f"{path} has other columns than the other parts: {sorted(set(found) ^ set(self._columns))}"
                 )
-            events, voxels = len(part["events/entry"]), len(part["input/energy"])
+            events, voxels = len(part), len(found["input/energy"])
+            self.skipped += part.skipped
             for name, column in self._columns.items():
                 if name in found:
                     self._copy(name, found[name], column)
@@ -108,15 +113,9 @@ class _Joined:
             column.close()
 
 
-def _data_sets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    found: dict[str, h5py.Dataset] = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    return found
-
-
 def _has_columns(path: Path) -> bool:
-    with h5py.File(path, "r") as file:
-        return any(name.startswith(_VARIABLE) for name in _data_sets(file))
+    with PredictionFile(path) as file:
+        return any(name.startswith(_VARIABLE) for name in file.data_sets)
 
 
 def _is_offsets(name: str) -> bool:

@@ -13,7 +13,7 @@ import hdf5plugin  # noqa: F401  registers the blosc filter with h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from lartpc_sparse.data.claimed_sizes import check_claimed_sizes
+from lartpc_sparse.data.claimed_sizes import checked_data_sets
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.prediction import OK, Prediction, scatter_to_input
 from lartpc_sparse.data.prediction_writer import FORMAT, FORMAT_VERSION, PredictionWriter
@@ -42,13 +42,13 @@ class PredictionFile:
         self._file = _open(self.path)
         try:
             self.attributes = _attributes(self._file, self.path)
-            check_claimed_sizes(self._file, self.path)
+            self._sets = checked_data_sets(self._file, self.path)
             self.classes: tuple[str, ...] = tuple(json.loads(self.attributes["classes"]))
             self.image_size: tuple[int, ...] = tuple(self.attributes["image_size"])
-            self._entries = self._file["events/entry"][()]
-            self._offsets = self._file["offsets"][()]
-            self._columns = {group: sorted(_data_sets(self._file[group])) for group in ("truth", "voxels", "tables")}
-            self._table_offsets = {head: table["offsets"][()] for head, table in self._file["tables"].items()}
+            self._entries = self._sets["events/entry"][()]
+            self._offsets = self._sets["offsets"][()]
+            self._columns = {group: self._names(group) for group in ("truth", "voxels", "tables")}
+            self._table_offsets = {head: self._sets[f"tables/{head}/offsets"][()] for head in self._file["tables"]}
             self._check_lengths()
         except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             self._file.close()
@@ -83,7 +83,12 @@ class PredictionFile:
     @property
     def skipped(self) -> int:
         """Number of events that were skipped."""
-        return sum(1 for status in self._file["events/status"][()] if status.decode("utf-8") != OK)
+        return sum(1 for status in self._sets["events/status"][()] if status.decode("utf-8") != OK)
+
+    @property
+    def data_sets(self) -> Mapping[str, h5py.Dataset]:
+        """The columns as they are stored, by their path in the file; valid until it is closed."""
+        return self._sets
 
     def read(self, index: int) -> Prediction:
         """The results of one event.
@@ -106,26 +111,31 @@ class PredictionFile:
             head, column = name.split("/")
             if column != "offsets":
                 offsets = self._table_offsets[head]
-                tables[head][column] = self._file["tables"][name][offsets[index] : offsets[index + 1]]
+                tables[head][column] = self._sets[f"tables/{name}"][offsets[index] : offsets[index + 1]]
         return Prediction(
             key=EventKey(self._text("file", index), int(self._entries[index])),
-            coords=self._file["input/coords"][voxels],
-            energy=self._file["input/energy"][voxels],
-            truth={name: self._file["truth"][name][voxels] for name in self._columns["truth"]},
-            columns={name: self._file["voxels"][name][voxels] for name in self._columns["voxels"]},
+            coords=self._sets["input/coords"][voxels],
+            energy=self._sets["input/energy"][voxels],
+            truth={name: self._sets[f"truth/{name}"][voxels] for name in self._columns["truth"]},
+            columns={name: self._sets[f"voxels/{name}"][voxels] for name in self._columns["voxels"]},
             tables=tables,
             status=self._text("status", index),
         )
 
     def _text(self, name: str, index: int) -> str:
-        value: bytes = self._file["events"][name][index]
+        value: bytes = self._sets[f"events/{name}"][index]
         return value.decode("utf-8")
+
+    def _names(self, group: str) -> list[str]:
+        """Paths of the data sets below a group, relative to it."""
+        self._file[group]  # KeyError where the file lacks it
+        return sorted(name.removeprefix(f"{group}/") for name in self._sets if name.startswith(f"{group}/"))
 
     def _check_lengths(self) -> None:
         events = len(self._entries)
         for name in ("file", "status"):
-            if len(self._file["events"][name]) != events:
-                raise ValueError(f"events/{name} has {len(self._file['events'][name])} rows for {events} events")
+            if len(self._sets[f"events/{name}"]) != events:
+                raise ValueError(f"events/{name} has {len(self._sets[f'events/{name}'])} rows for {events} events")
         _check_offsets("offsets", self._offsets, events)
         for head, offsets in self._table_offsets.items():
             _check_offsets(f"tables/{head}/offsets", offsets, events)
@@ -137,9 +147,9 @@ class PredictionFile:
             if column != "offsets":
                 ends[f"tables/{name}"] = int(self._table_offsets[head][-1])
         for name, end in ends.items():
-            if len(self._file[name]) != end:
-                raise ValueError(f"{name} has {len(self._file[name])} rows, its offsets end at {end}")
-        if self._file["input/coords"].shape[1:] != (len(self.image_size),):
+            if len(self._sets[name]) != end:
+                raise ValueError(f"{name} has {len(self._sets[name])} rows, its offsets end at {end}")
+        if self._sets["input/coords"].shape[1:] != (len(self.image_size),):
             raise ValueError("input/coords does not fit image_size")
 
 
@@ -167,13 +177,6 @@ def _attributes(file: h5py.File, path: Path) -> Mapping[str, Any]:
 def _plain(value: Any) -> Any:
     """An HDF5 attribute as str, number, bool or list."""
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _data_sets(group: h5py.Group) -> list[str]:
-    """Paths of the data sets below a group, relative to it."""
-    found: list[str] = []
-    group.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return found
 
 
 def _check_offsets(name: str, offsets: Int64[np.ndarray, " E1"], events: int) -> None:

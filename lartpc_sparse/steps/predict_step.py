@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,21 @@ class _Task:
     config_yaml: str
     data: PredictionData
     parts: PredictionParts
+
+    @cached_property
+    def attributes(self) -> dict[str, str]:
+        """Of every part; reading all weights for their digest takes as long as predicting some events."""
+        assert self.config.predict is not None
+        return {
+            "run": self.config.run.name,
+            "checkpoint": ", ".join(map(str, self.folder.checkpoints)),
+            "weights": ", ".join(map(name_of, self.folder.checkpoints)),
+            "weights_sha256": ", ".join(map(sha256_of, self.folder.checkpoints)),
+            "device": choose_device(self.config.run),
+            "engine": choose_engine(self.config.run).engine.name,
+            "precision": self.config.predict.precision,
+            "inputs": self.parts.identity,
+        }
 
 
 def run_prediction(
@@ -130,7 +146,6 @@ def _join(task: _Task) -> None:
     config, folder, data, parts = task.config, task.folder, task.data, task.parts
     assert config.model is not None
     files = list(parts.files())
-    skipped = 0
     particles = ParticleCsv(
         folder.predictions.with_name("particles.csv"),
         {
@@ -143,17 +158,18 @@ def _join(task: _Task) -> None:
     tables = tuple(name for name, head in config.model.heads.items() if isinstance(head, SignalConfig))
     clusters = ClusterCsv(folder.predictions.with_name("clusters.csv"), tables)
     with particles, clusters:
-        for path in files:
+        for path in files if particles.wanted or clusters.wanted else ():
             with PredictionFile(path) as part:
-                skipped += part.skipped
-                for prediction in part if particles.wanted or clusters.wanted else ():
+                for prediction in part:
                     particles.write(prediction)
                     clusters.write(prediction)
     if len(files) == 1:
+        with PredictionFile(files[0]) as part:
+            skipped = part.skipped
         replace_durably(files[0], folder.predictions)
     else:
         with track("join", total=len(data.events), unit="events") as bar:
-            join_predictions(files, folder.predictions, bar.advance)
+            skipped = join_predictions(files, folder.predictions, bar.advance)
     parts.clear()
     if skipped:
         logger.warning(
@@ -174,21 +190,10 @@ def _is_complete(path: Path, identity: str) -> bool:
 
 def _writer(task: _Task, path: Path) -> PredictionWriter:
     """Writes predictions of this chain to a file."""
-    config, folder, data, config_yaml = task.config, task.folder, task.data, task.config_yaml
-    assert config.predict is not None
     return PredictionWriter(
         path,
-        image_size=data.events.reader.image_size,
-        classes=data.events.reader.classes,
-        attributes={
-            "run": config.run.name,
-            "checkpoint": ", ".join(map(str, folder.checkpoints)),
-            "weights": ", ".join(map(name_of, folder.checkpoints)),
-            "weights_sha256": ", ".join(map(sha256_of, folder.checkpoints)),
-            "device": choose_device(config.run),
-            "engine": choose_engine(config.run).engine.name,
-            "precision": config.predict.precision,
-            "inputs": task.parts.identity,
-        },
-        config_yaml=config_yaml,
+        image_size=task.data.events.reader.image_size,
+        classes=task.data.events.reader.classes,
+        attributes=task.attributes,
+        config_yaml=task.config_yaml,
     )
