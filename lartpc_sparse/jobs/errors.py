@@ -41,9 +41,18 @@ class LossError(UserError):
 
 
 class RankError(UserError):
-    """Another rank failed; it has said why itself."""
+    """Another rank failed; it has said why itself.
+
+    Args:
+        message: which one.
+        exit_code: with what that rank ends, if it said so: srun reports the largest of all ranks.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, exit_code: int = 6) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Stopped(BaseException):

@@ -12,7 +12,7 @@ from typing import Any
 from lartpc_sparse.jobs.errors import OutputError, output_error
 from lartpc_sparse.jobs.event_log import EventLog, note
 from lartpc_sparse.jobs.heartbeat import Heartbeat
-from lartpc_sparse.jobs.lock import locked
+from lartpc_sparse.jobs.lock import locked, refuse_held
 from lartpc_sparse.jobs.ranks import Ranks
 from lartpc_sparse.jobs.resources import peak_memory_bytes
 from lartpc_sparse.jobs.shard import Shard
@@ -32,24 +32,22 @@ def running(folder: Path, ranks: Ranks, shard: Shard | None = None) -> Iterator[
         OutputError: nothing can be written there.
     """
     suffix = "" if shard is None else f".{shard}"
+    log = EventLog(folder / EVENT_LOG, ranks.rank)
     with ExitStack() as stack:
 
         def begin() -> None:
             _writable(folder)
             stack.enter_context(locked(folder / (LOCK + suffix), folder / (HEARTBEAT + suffix)))
+            # The others may be watched for long; whoever meets this lock meanwhile must see that its owner lives.
+            stack.enter_context(Heartbeat(folder / (HEARTBEAT + suffix), lambda: log.progress))
             others = sorted(folder.glob(f"{LOCK}.*-of-*")) if shard is None else [folder / LOCK]
             for lock in others:  # a whole job and the shards of a step exclude one another
-                if lock.exists():
-                    with locked(lock, folder / lock.name.replace(LOCK, HEARTBEAT)):
-                        pass
+                refuse_held(lock, folder / lock.name.replace(LOCK, HEARTBEAT))
 
         ranks.on_first(begin)
-        log = EventLog(folder / EVENT_LOG, ranks.rank)
         log.attach()
         stack.callback(log.detach)
         stack.enter_context(stopping_at_once())
-        if ranks.first:
-            stack.enter_context(Heartbeat(folder / (HEARTBEAT + suffix), lambda: log.progress))
         note("job_started", command=sys.argv, ranks=ranks.size, launcher=ranks.launcher, slurm=_slurm())
         try:
             yield log

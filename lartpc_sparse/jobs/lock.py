@@ -20,7 +20,7 @@ from typing import Any
 from lartpc_sparse.jobs.errors import LockedError
 from lartpc_sparse.jobs.heartbeat import beat_of
 
-__all__ = ["locked"]
+__all__ = ["locked", "refuse_held"]
 
 logger = logging.getLogger("lartpc_sparse")
 
@@ -48,23 +48,34 @@ def locked(
     """
     own = _own()
     while not _create(path, own):
-        owner = _read(path)
-        if owner is None:
-            continue  # it went away just now
-        reason = _left_over(owner, own, heartbeat, watch_s, sleep)
-        if reason is None:
-            job = f", SLURM job {owner['job']}" if owner.get("job") else ""
-            raise LockedError(
-                f"{path.parent} is in use by process {owner.get('pid')} on {owner.get('host')}{job}; wait for it, stop "
-                f"it, or choose another run.output_dir. If that process is surely gone, delete {path}"
-            )
-        _remove(path, owner)
-        logger.warning("the lock of an earlier job was left over (%s) and is taken: %s", reason, path)
+        refuse_held(path, heartbeat, watch_s=watch_s, sleep=sleep)
     try:
         yield
     finally:
         if _read(path) == own:
             path.unlink(missing_ok=True)
+
+
+def refuse_held(
+    path: Path, heartbeat: Path, *, watch_s: float = WATCH_S, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Make sure that nobody holds the lock file, without taking it; a left-over one is removed. See `locked`.
+
+    Raises:
+        LockedError: another job holds it; names its host, process and SLURM job.
+    """
+    owner = _read(path)
+    if owner is None:
+        return
+    reason = _left_over(owner, _own(), heartbeat, watch_s, sleep)
+    if reason is None:
+        job = f", SLURM job {owner['job']}" if owner.get("job") else ""
+        raise LockedError(
+            f"{path.parent} is in use by process {owner.get('pid')} on {owner.get('host')}{job}; wait for it, stop "
+            f"it, or choose another run.output_dir. If that process is surely gone, delete {path}"
+        )
+    _remove(path, owner)
+    logger.warning("the lock of an earlier job was left over (%s) and is taken: %s", reason, path)
 
 
 def _own() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from lartpc_sparse.jobs.errors import RankError
+from lartpc_sparse.jobs.errors import RankError, output_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["Ranks", "find_ranks", "first_host", "joined", "launched"]
@@ -72,12 +72,15 @@ class Ranks:
         if not self.first:
             done, value = self._from_first(None)
             if not done:
-                raise RankError(f"rank 0 failed: {value}")
+                reason, status = value
+                raise RankError(f"rank 0 failed: {reason}", status)
             return value  # type: ignore[no-any-return]
         try:
             result = action()
         except BaseException as error:
-            self._from_first((False, str(error) or type(error).__name__))
+            said = output_error(error) or error if isinstance(error, Exception) else error
+            status = getattr(said, "exit_code", RankError.exit_code)
+            self._from_first((False, (str(error) or type(error).__name__, status)))
             raise
         self._from_first((True, result))
         return result

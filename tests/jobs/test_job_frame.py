@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from lartpc_sparse.jobs import (
     running,
     stopping_at_once,
 )
+from lartpc_sparse.jobs.heartbeat import beat_of
+from lartpc_sparse.jobs.lock import refuse_held
 from lartpc_sparse.jobs.ranks import first_host
 from lartpc_sparse.progress import track
 from lartpc_sparse.schema import UserError
@@ -192,3 +195,20 @@ def test_exit_codes_are_documented() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "jobs.md").read_text()
     for code in EXIT_CODES:
         assert f"| {code} |" in text
+
+
+def test_shards_that_meet_a_left_over_lock_all_begin(tmp_path: Path) -> None:
+    with locked(tmp_path / "run.lock", tmp_path / "beat"):
+        owner = json.loads((tmp_path / "run.lock").read_text())
+    (tmp_path / "run.lock").write_text(json.dumps({**owner, "pid": 2**22 + 1}))
+    with running(tmp_path, Ranks(), Shard(0, 2)), running(tmp_path, Ranks(), Shard(1, 2)):
+        assert not (tmp_path / "run.lock").exists()
+
+
+def test_a_job_that_watches_another_lock_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "id": "x"}))
+    seen: list[int | None] = []
+    watch = partial(refuse_held, sleep=lambda seconds: seen.append(beat_of(tmp_path / "heartbeat.json.0-of-2")))
+    monkeypatch.setattr("lartpc_sparse.jobs.job.refuse_held", watch)
+    with running(tmp_path, Ranks(), Shard(0, 2)):
+        assert seen[0] is not None

@@ -34,7 +34,10 @@ class Geant4Config(SourceConfig):
         None, min_length=1, description="directory of Geant4's data tables; null: as the environment says"
     )
     range_cut_mm: float = Field(0.1, gt=0, description="particles of shorter range are not made, mm")
-    step_limit_mm: float = Field(1.0, gt=0, description="longest step, mm")
+    step_limit_mm: float = Field(1.0, gt=0, description="longest step of electrons and positrons, mm")
+    heavy_step_limit_mm: float = Field(
+        3.0, gt=0, description="longest step of other charged particles, which hardly bend on the way, mm"
+    )
     labels: LabelRules = LabelRules()
     min_voxels: int = Field(200, ge=0, description="an event with fewer voxels is drawn again")
 

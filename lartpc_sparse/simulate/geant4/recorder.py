@@ -9,7 +9,7 @@ is asked: process, energy and direction are left at OTHER and 0, and the start o
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,14 @@ class Recorder:
     Attributes:
         steps: energy deposit and end point of every recorded step, four numbers a step.
         segments: number of the track and first step of every stretch of steps.
+        neutral: whether the track that Geant4 follows now has no charge.
+        light: whether it is an electron, a positron or a photon.
     """
 
     def __init__(self) -> None:
         self.steps = array("d")
         self.segments: list[tuple[int, int]] = []
-        self.neutral = False
+        self.neutral = self.light = False
         self._tracks = array("d")
         self._seen: set[int] = set()
         self._resumed: list[tuple[int, float, float, float]] = []
@@ -65,6 +67,7 @@ class Recorder:
         definition = track.GetParticleDefinition()
         pdg, charge, mass = self._definitions.get(definition) or self._define(definition)
         self.neutral = charge == 0.0
+        self.light = pdg in _ELECTROMAGNETIC
         if number in self._seen:
             position = track.GetPosition()
             self._resumed.append((len(self.segments), position.x, position.y, position.z))
@@ -157,14 +160,26 @@ class Recorder:
         )
 
 
-def make_actions(geant4: Any, recorder: Recorder) -> tuple[Any, Any]:
-    """Geant4's tracking and stepping actions that feed the recorder."""
+def make_actions(geant4: Any, recorder: Recorder, limit_step: Callable[[bool], None]) -> tuple[Any, Any]:
+    """Geant4's tracking and stepping actions that feed the recorder.
+
+    Args:
+        geant4: the module.
+        recorder: to feed.
+        limit_step: called when the next steps are of a light particle (True) after those of a heavy one, or the other
+            way round: Geant4 has one step limit a volume, and follows one track at a time.
+    """
     append = recorder.steps.extend
     getters: list[Any] = []
 
     class Tracking(geant4.G4UserTrackingAction):  # type: ignore[misc]
+        light = None
+
         def PreUserTrackingAction(self, track: Any) -> None:  # noqa: N802  Geant4's name
             recorder.start_track(track)
+            if recorder.light is not self.light:
+                self.light = recorder.light
+                limit_step(recorder.light)
 
     class Stepping(geant4.G4UserSteppingAction):  # type: ignore[misc]
         def UserSteppingAction(self, step: Any) -> None:  # noqa: N802  Geant4's name

@@ -63,6 +63,7 @@ class Geant4Source:
                     "physics_substitutes": "; ".join(tables.substitutes) or "none found",
                     "range_cut_mm": config.range_cut_mm,
                     "step_limit_mm": config.step_limit_mm,
+                    "heavy_step_limit_mm": config.heavy_step_limit_mm,
                     "threshold_mev": config.labels.min_mev,
                 },
             )
