@@ -9,6 +9,8 @@ VENV ?= .venv
 TORCH ?= cpu
 TORCH_VERSION ?= 2.13.0
 JOBS ?= 2
+DOCKERFILE ?= docker/Dockerfile
+CHROOT ?= /var/tmp/lartpc_sparse-chroot
 KILLS ?= 100
 
 BIN := $(VENV)/bin
@@ -32,7 +34,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-kills test-memory slurm-test container-test minkowski bench bench-peers check format clean
+.PHONY: help env demo test test-kills test-memory slurm-test container-test container-chroot minkowski bench bench-peers check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | while IFS='#' read -r name text; do \
@@ -57,6 +59,11 @@ slurm-test: $(STAMP) ## install and start SLURM here (root, Debian); submit, pre
 
 container-test: $(STAMP) ## lint the container files and run their steps without a container engine
 	scripts/container_test.sh $(BIN)/python
+
+container-chroot: $(STAMP) ## run the steps of a Dockerfile in chroots (root, debootstrap; DOCKERFILE=, CHROOT= name file and folder)
+	$(PIP) install dockerfile-parse==2.0.1
+	$(BIN)/python scripts/container_chroot.py $(DOCKERFILE) --work $(CHROOT) \
+		--skip $(if $(findstring v100,$(DOCKERFILE)),minkowski/build.sh)
 
 minkowski: $(STAMP) ## build MinkowskiEngine from PyPI's source package and run the contract tests on it
 	scripts/install_minkowski.sh $(BIN)/python

@@ -17,13 +17,18 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
 
 ROOT = Path(__file__).resolve().parent.parent
-DEBIAN = ("bookworm", "http://deb.debian.org/debian", "main")
-UBUNTU = ("noble", "http://archive.ubuntu.com/ubuntu", "main,universe")
+SCRIPTS = "/usr/share/debootstrap/scripts"
+DEBIAN = ("bookworm", "http://deb.debian.org/debian", "main", f"{SCRIPTS}/sid")
+# All of Ubuntu's releases share one script; Debian's debootstrap does not list the newest under their names.
+# Needs the package ubuntu-keyring (of Ubuntu, or of Debian's newer releases).
+UBUNTU = ("noble", "http://archive.ubuntu.com/ubuntu", "main,universe", f"{SCRIPTS}/gutsy")
+KEYRINGS = {"noble": ["--keyring", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"]}
 BASES = {
     # Debian's Python 3.11 stands for the one that the image built from source.
     "python:3.11.13-slim-bookworm": (DEBIAN, ["python3-venv", "python-is-python3", "ca-certificates"]),
@@ -45,10 +50,10 @@ class Stage:
 
     def begin(self, image: str, binds: list[str]) -> None:
         """Make the system that stands for the image, with this machine's settings of network and pip."""
-        (suite, mirror, components), packages = BASES[image]
+        (suite, mirror, components, script), packages = BASES[image]
         say(f"FROM {image}: debootstrap {suite} with {', '.join(packages)}")
-        include = ["--include", ",".join(packages), "--components", components]
-        run(["debootstrap", "--variant=minbase", *include, suite, str(self.folder), mirror], quiet=True)
+        include = ["--include", ",".join(packages), "--components", components, *KEYRINGS.get(suite, [])]
+        run(["debootstrap", "--variant=minbase", *include, suite, str(self.folder), mirror, script], quiet=True)
         for name in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
             if Path(name).exists():
                 shutil.copy(name, self.folder / name.lstrip("/"))
@@ -164,7 +169,7 @@ def main() -> int:
     stages: dict[str, Stage] = {}
     with ExitStack() as mounted:
         stage: Stage | None = None
-        for line in DockerfileParser(path=str(options.dockerfile), fileobj=None).structure:
+        for line in DockerfileParser(fileobj=BytesIO(options.dockerfile.read_bytes())).structure:
             instruction, value = line["instruction"], line["value"]
             if instruction == "FROM":
                 words = value.split()

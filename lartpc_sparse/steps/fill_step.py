@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,15 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
 from lartpc_sparse.progress import track
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.schema import BadEventError, UserError
 from lartpc_sparse.steps.gap_filler import Filler, NetworkFiller, plain_filler, tuned
 from lartpc_sparse.steps.run_folder import RunFolder, weights_identity
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.weights import find_weights
 
 __all__ = ["filling_inputs", "on_filled_events", "run_filling"]
+
+logger = logging.getLogger("lartpc_sparse")
 
 GROUP = 8
 """Events that are filled at a time."""
@@ -78,14 +82,44 @@ def run_filling(config: ChainConfig, folder: RunFolder) -> None:
         voxel_size_mm=getattr(reader, "voxel_size_mm", None),
         origin=f"gaps filled with {config.inpaint.weights or config.inpaint.fill_with}",
     )
+    skipped = 0
     with writer, track("inpaint", total=len(reader), unit="events") as bar:
         for start in range(0, len(reader), GROUP):
-            indices = range(start, min(start + GROUP, len(reader)))
+            indices = list(range(start, min(start + GROUP, len(reader))))
             group = [events[0, index] for index in indices]
-            rngs = [event_rng(config.run.seed, 0, index, _POSITION) for index in indices]
-            for event, (boxes, filled) in zip(group, fill(group, rngs), strict=True):
-                writer.write(_marked(filled_event(event, boxes, filled), len(filled.coords)))
+            for event in _filled(fill, group, indices, config):
+                skipped += event is None
+                writer.write(_marked(*(event or (_emptied(group[0]), 0))))
             bar.advance(len(group))
+    skipped += len(events.bad_events)
+    if skipped:
+        logger.warning("%d of %d events were skipped; they are empty in %s", skipped, len(reader), folder.filled)
+
+
+def _filled(
+    fill: Filler, events: Sequence[Event], indices: Sequence[int], config: ChainConfig
+) -> list[tuple[Event, int] | None]:
+    """Each event with its gaps filled, and the number of new voxels; None for one that the weights cannot be given."""
+    rngs = [event_rng(config.run.seed, 0, index, _POSITION) for index in indices]
+    try:
+        found = fill(events, rngs)
+    except BadEventError as error:
+        if config.data.on_bad_event == "fail":
+            raise
+        if len(events) == 1:
+            logger.warning("event skipped: %s", error)
+            return [None]
+        return [
+            one for event, index in zip(events, indices, strict=True) for one in _filled(fill, [event], [index], config)
+        ]
+    return [
+        (filled_event(event, boxes, filled), len(filled.coords))
+        for event, (boxes, filled) in zip(events, found, strict=True)
+    ]
+
+
+def _emptied(event: Event) -> Event:
+    return event.select(np.zeros(0, dtype=np.int64)).replace(particles={})
 
 
 def _filler(config: ChainConfig) -> Filler:
