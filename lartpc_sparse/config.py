@@ -171,6 +171,14 @@ class ChainConfig(Config):
         return {name: value for name, value in handler(self).items() if name not in absent}
 
     @model_validator(mode="after")
+    def _heads_fit_the_events(self) -> ChainConfig:
+        sources = [self.data.train, self.data.validation, self.data.test]
+        for source in filter(None, sources):
+            for name, head in (self.model.heads if self.model else {}).items():
+                head.check_source(name, source)
+        return self
+
+    @model_validator(mode="after")
     def _sections_fit(self) -> ChainConfig:
         learning = [name for name in _STEP_SECTIONS[1:] if getattr(self, name) is not None]
         if self.model is None and (learning or self.simulate is None):

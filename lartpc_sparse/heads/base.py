@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.data.transforms import Transform
 from lartpc_sparse.heads.tuning import Tuner
 from lartpc_sparse.schema import PartConfig, UserError
@@ -150,6 +151,17 @@ class HeadConfig(PartConfig, ABC):
     def reports_network_time(self) -> bool:
         """Whether the predictions are to hold the time of the network."""
         return False
+
+    def check_source(self, name: str, source: ReaderConfig) -> None:
+        """Refuse events that the head cannot work on, before any is read.
+
+        Args:
+            name: of the head.
+            source: where the events come from.
+
+        Raises:
+            ValueError: they do not fit; says which key to change.
+        """
 
     def targets(self) -> Transform | None:
         """A transform that adds the label columns which the loss needs."""

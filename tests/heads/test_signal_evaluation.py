@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from frame_source import SIZE, made_reader, prediction_of
 
+from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.heads import SignalConfig
 from lartpc_sparse.schema import UserError
 
@@ -79,3 +80,14 @@ def test_without_frames_there_are_pixels_only_and_the_classical_chain_is_refused
     with pytest.raises(UserError, match="use the reader `frames`"):
         refusing.use_events(object())
     assert SIZE == (16, 24)
+
+
+@pytest.mark.parametrize("use", ["train", "test"])
+def test_images_and_clusters_of_another_binning_are_refused_with_the_configuration(use: str) -> None:
+    frames = {"kind": "frames", "files": ["a.h5"], "pedestal": "p.h5", "preprocess": [{"kind": "rebin", "factor": 2}]}
+    head = {"kind": "signal", "clusters": {"binning": 4}}
+    values = {"data": {use: frames}, "model": {"dim": 2, "heads": {"pixels": head}}}
+    with pytest.raises(ValueError, match=r"heads\.pixels\.clusters has binning 4, but the reader rebins by 2"):
+        ChainConfig.model_validate(values)
+    head["clusters"] = {"binning": 2}
+    assert ChainConfig.model_validate(values).model is not None

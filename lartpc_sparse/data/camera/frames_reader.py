@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -61,6 +62,11 @@ class FramesConfig(FileReaderConfig):
     keep_in_memory: bool = Field(
         False, description="keep the pixels of every frame that was read: for a training on few frames; they add up"
     )
+
+    @property
+    def factor(self) -> int:
+        """Sensor pixels along each axis of a pixel of the images."""
+        return math.prod(getattr(step, "factor", 1) for step in self.preprocess)
 
     def build(self) -> FramesReader:
         """Open the files.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +12,7 @@ from lartpc_sparse.data.camera.frame_image import FrameImage
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.heads.base import Evaluator
+from lartpc_sparse.heads.signal.binning import binning_conflict
 from lartpc_sparse.heads.signal.classical import Found, classical_chain
 from lartpc_sparse.heads.signal.evaluation import SignalEvaluationConfig
 from lartpc_sparse.heads.signal.examples import Examples
@@ -76,7 +76,10 @@ class SignalEvaluator(Evaluator):
     def use_events(self, reader: object) -> None:
         """See `Evaluator.use_events`; frames are read again for the classical chain and the true light."""
         if isinstance(reader, FrameSource):
-            self._check_binning(reader)
+            factor = getattr(reader, "factor", None)
+            conflict = None if factor is None else binning_conflict(self.name, self.clusters, self.config, factor)
+            if conflict is not None:
+                raise UserError(conflict)
             self._reader = reader
             self._index = {reader.key(index): index for index in range(len(reader))}
         elif self.config.classical is not None:
@@ -84,19 +87,6 @@ class SignalEvaluator(Evaluator):
                 f"heads.{self.name}.evaluate.classical runs on frames at full resolution; use the reader `frames` "
                 "for data.test, or leave it out"
             )
-
-    def _check_binning(self, reader: object) -> None:
-        classical, factor = self.config.classical, getattr(reader, "factor", None)
-        steps = () if classical is None else classical.preprocess
-        made = {"clusters": self.clusters.binning}
-        if classical is not None:
-            made["evaluate.classical.clusters"] = classical.clusters.binning
-            made["evaluate.classical.preprocess"] = math.prod(getattr(step, "factor", 1) for step in steps)
-        for name, value in made.items():
-            if factor is not None and value != factor:
-                raise UserError(
-                    f"heads.{self.name}.{name} has binning {value}, but the reader rebins by {factor}; make them agree"
-                )
 
     def update(self, prediction: Prediction) -> None:
         """See `Evaluator.update`."""

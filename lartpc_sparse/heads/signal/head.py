@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from lartpc_sparse.cluster.pixels import PixelClusteringConfig, cluster_table
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.signal.binning import binning_conflict
 from lartpc_sparse.heads.signal.evaluation import SignalEvaluationConfig
 from lartpc_sparse.heads.signal.evaluator import SignalEvaluator
 from lartpc_sparse.heads.signal.losses import SignalBceConfig, SignalDiceConfig, SignalFocalConfig, SignalLossConfig
@@ -62,6 +64,13 @@ class SignalConfig(HeadConfig):
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"losses must differ in kind, got {', '.join(kinds)}")
         return losses
+
+    def check_source(self, name: str, source: ReaderConfig) -> None:
+        """Images must be binned as the clusters are said to be; see `HeadConfig.check_source`."""
+        factor = getattr(source, "factor", None)
+        conflict = None if factor is None else binning_conflict(name, self.clusters, self.evaluate, factor)
+        if conflict is not None:
+            raise ValueError(conflict)
 
     def truth_of(self, batch: Batch) -> Tensor:
         """1 signal, 0 background, -1 not labelled, for every pixel."""
