@@ -58,7 +58,7 @@ def run_chain(
     if not launched() and getattr(rank_zero_only, "rank", 0) != 0:  # started by Lightning for one of several GPUs
         _join_training(config, folder, config_yaml, wanted)
         return
-    with joined() as ranks:
+    with joined(config.run.device) as ranks:
         console = Console(quiet=not ranks.first)
         _log_to_terminal(ranks)
         with running(folder.root, ranks, shard) as log:

@@ -8,8 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lartpc_sparse.provenance import __version__
+
+if TYPE_CHECKING:
+    from lartpc_sparse.config import ChainConfig
+    from lartpc_sparse.yaml_config import Variant
 
 __all__ = ["main"]
 
@@ -122,7 +127,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     # Imported here so that --help and a mistyped option answer at once, without loading torch.
     from lartpc_sparse.chain import STEPS
     from lartpc_sparse.config import ChainConfig
-    from lartpc_sparse.jobs import RankError, Stopped, joined, output_error
+    from lartpc_sparse.jobs import RankError, Stopped, output_error
     from lartpc_sparse.schema import UserError
     from lartpc_sparse.yaml_config import file_schema
 
@@ -133,8 +138,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if unknown:
         parser.error(f"--only {unknown[0]}: no such step; valid: {', '.join(STEPS)}")
     try:
-        with joined():
-            _run_variants(arguments)
+        _run_variants(arguments)
     except Stopped as stopped:
         sys.stderr.write(f"stopped by {stopped}; the same command continues\n")
         return stopped.exit_code
@@ -155,37 +159,41 @@ def _run_variants(arguments: argparse.Namespace) -> None:
     """Loads the chain and runs it, or its variants."""
     from lartpc_sparse.chain import run_chain
     from lartpc_sparse.config import ChainConfig
-    from lartpc_sparse.jobs import Shard
+    from lartpc_sparse.jobs import Shard, joined
     from lartpc_sparse.schema import UserError
     from lartpc_sparse.variants import SIMULATION, lay_out, run_study, select
     from lartpc_sparse.yaml_config import load_variants
 
-    only = tuple(arguments.only)
     variants = load_variants(arguments.chain, ChainConfig, arguments.overrides, SIMULATION)
     chosen = {variant.name for variant in select(variants, arguments.variants)}
-    if arguments.dry_run:
-        from lartpc_sparse.steps.dry_run import dry_run
+    with joined(variants[0].config.run.device) as ranks:
+        if arguments.dry_run:
+            ranks.on_first(lambda: _dry_run(arguments, variants, chosen))
+        elif not variants[0].labels:
+            options = {} if arguments.shard is None else {"shard": Shard.parse(arguments.shard)}
+            run_chain(variants[0].config, only=tuple(arguments.only), force=arguments.force, **options)
+        elif arguments.shard is not None:
+            raise UserError("--shard is for one chain; choose a variant of for_each with --set instead")
+        else:
+            study = lay_out(variants)
+            run_study(
+                study,
+                [variant for variant in study.variants if variant.name in chosen],
+                chain=_text_of(arguments),
+                only=tuple(arguments.only),
+                force=arguments.force,
+                keep_going=arguments.keep_going,
+            )
 
-        study = lay_out(variants) if variants[0].labels else None
-        for variant in variants if study is None else study.variants:
-            if variant.name in chosen:
-                dry_run(variant.config, only, None if study is None else study.simulation)
-        return
-    if not variants[0].labels:
-        options = {} if arguments.shard is None else {"shard": Shard.parse(arguments.shard)}
-        run_chain(variants[0].config, only=only, force=arguments.force, **options)
-        return
-    if arguments.shard is not None:
-        raise UserError("--shard is for one chain; choose a variant of for_each with --set instead")
-    study = lay_out(variants)
-    run_study(
-        study,
-        [variant for variant in study.variants if variant.name in chosen],
-        chain=_text_of(arguments),
-        only=only,
-        force=arguments.force,
-        keep_going=arguments.keep_going,
-    )
+
+def _dry_run(arguments: argparse.Namespace, variants: Sequence[Variant[ChainConfig]], chosen: set[str]) -> None:
+    from lartpc_sparse.steps.dry_run import dry_run
+    from lartpc_sparse.variants import lay_out
+
+    study = lay_out(variants) if variants[0].labels else None
+    for variant in variants if study is None else study.variants:
+        if variant.name in chosen:
+            dry_run(variant.config, tuple(arguments.only), None if study is None else study.simulation)
 
 
 def _text_of(arguments: argparse.Namespace) -> str:

@@ -37,6 +37,12 @@ class UserError(Exception):
 
     exit_code = 2
 
+    def __init__(self, message: str = "") -> None:
+        # torch hands an error of a reader process on as one of the same class, with the traceback as its message.
+        if message.startswith("Caught ") and "DataLoader worker process" in message:
+            message = message.rpartition(f"{type(self).__qualname__}: ")[2].strip()
+        super().__init__(message)
+
 
 class BadEventError(UserError):
     """One event of an input file cannot be used; the message names file, entry and field."""

@@ -32,6 +32,7 @@ class Batch:
         classes: names of the semantic labels.
         keys: file and entry of each event.
         events: the events themselves, voxels in batch order; empty in training.
+        skipped: how many of the events could not be used and are empty (`data.on_bad_event: skip`); set in training.
     """
 
     coords: Int32[Tensor, "N D"]
@@ -43,6 +44,7 @@ class Batch:
     classes: tuple[str, ...]
     keys: tuple[EventKey, ...]
     events: tuple[Event, ...]
+    skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.keys)

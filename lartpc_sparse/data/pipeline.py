@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.camera.frames_reader import FramesConfig
-from lartpc_sparse.data.dataset import EventDataset
+from lartpc_sparse.data.dataset import EventDataset, bad_event_reason
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.overlay import Overlay
 from lartpc_sparse.data.readers import (
@@ -46,7 +47,7 @@ from lartpc_sparse.data.transforms import (
     TransformConfig,
     TranslateConfig,
 )
-from lartpc_sparse.jobs import leave_signals_to_the_job
+from lartpc_sparse.jobs import end_readers_with_the_job, leave_signals_to_the_job
 from lartpc_sparse.schema import Config, OneOf, UserError
 
 __all__ = ["DataConfig", "OverlayConfig", "ReaderField", "TransformField", "event_loader"]
@@ -179,6 +180,7 @@ class DataConfig(Config):
 
 def event_loader(dataset: EventDataset, sampler: EventBatchSampler, *, num_workers: int) -> DataLoader[Event]:
     """A loader that gives `Batch` values in the order of the sampler."""
+    end_readers_with_the_job()
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -191,4 +193,5 @@ def event_loader(dataset: EventDataset, sampler: EventBatchSampler, *, num_worke
 
 def _without_events(events: Sequence[Event]) -> Batch:
     """Training needs no numpy events; they would only travel between processes."""
-    return collate(events).without_events()
+    skipped = sum(bad_event_reason(event) is not None for event in events)
+    return replace(collate(events).without_events(), skipped=skipped)

@@ -17,7 +17,7 @@ from lartpc_sparse.jobs.lock import locked
 from lartpc_sparse.jobs.ranks import Ranks, find_ranks, joined, launched
 from lartpc_sparse.jobs.resources import peak_memory_bytes
 from lartpc_sparse.jobs.shard import Shard
-from lartpc_sparse.jobs.stop import StopSignals, leave_signals_to_the_job, stopping_at_once
+from lartpc_sparse.jobs.stop import StopSignals, end_readers_with_the_job, leave_signals_to_the_job, stopping_at_once
 
 __all__ = [
     "EXIT_CODES",
@@ -31,6 +31,7 @@ __all__ = [
     "Shard",
     "StopSignals",
     "Stopped",
+    "end_readers_with_the_job",
     "find_ranks",
     "joined",
     "launched",

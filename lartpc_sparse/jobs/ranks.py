@@ -166,10 +166,14 @@ def first_host(nodes: str) -> str:
 
 
 @contextmanager
-def joined(environment: MutableMapping[str, str] = os.environ) -> Iterator[Ranks]:
+def joined(device: str = "auto", environment: MutableMapping[str, str] = os.environ) -> Iterator[Ranks]:
     """The ranks, connected for the length of the block; inside another such block, the same ones.
 
     Tensors of a CPU travel through gloo, those of a GPU through NCCL; a rank takes the GPU of its place on its node.
+
+    Args:
+        device: `run.device` of the chain; with `cpu` the GPUs are left alone.
+        environment: what the launcher has set.
 
     Raises:
         UserError: fewer GPUs than ranks on a node.
@@ -179,7 +183,7 @@ def joined(environment: MutableMapping[str, str] = os.environ) -> Iterator[Ranks
         yield ranks
         return
     backend = "gloo"
-    if torch.cuda.is_available():
+    if device != "cpu" and torch.cuda.is_available():
         if torch.cuda.device_count() < ranks.local_size:
             raise UserError(
                 f"{ranks.local_size} ranks on this node, but each sees {torch.cuda.device_count()} GPUs; start one "

@@ -5,6 +5,9 @@ Most steps stop at once, because their finished parts are on the disk. A trainin
 
 from __future__ import annotations
 
+import atexit
+import functools
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from types import FrameType
 from lartpc_sparse.jobs.errors import Stopped
 from lartpc_sparse.jobs.event_log import note
 
-__all__ = ["SIGNALS", "StopSignals", "leave_signals_to_the_job", "stopping_at_once"]
+__all__ = ["SIGNALS", "StopSignals", "end_readers_with_the_job", "leave_signals_to_the_job", "stopping_at_once"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -38,11 +41,26 @@ def leave_signals_to_the_job(worker: int) -> None:
     """For `worker_init_fn` of a DataLoader: the process that reads ahead ignores what stops the job.
 
     A batch system signals every process of a job. A reader that died of it would end the training with an error before
-    it can save; it ends by itself when its job does.
+    it can save; it ends with its job, see `end_readers_with_the_job`.
     """
     del worker
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@functools.cache
+def end_readers_with_the_job() -> None:
+    """At its end this process kills the readers that still live: Python would ask them with SIGTERM, and wait forever.
+
+    They live on when an error holds the loader's iterator; a loader that was read to its end has none.
+    """
+    atexit.register(_kill_daemons)
+
+
+def _kill_daemons() -> None:
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 class StopSignals:

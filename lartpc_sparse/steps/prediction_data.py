@@ -16,7 +16,7 @@ from lartpc_sparse.data.dataset import EventDataset, bad_event_reason, event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.sampler import BatchConfig, counts_for, pack_events
 from lartpc_sparse.data.transforms import Transform
-from lartpc_sparse.jobs import leave_signals_to_the_job
+from lartpc_sparse.jobs import end_readers_with_the_job, leave_signals_to_the_job
 
 __all__ = ["PredictionBatch", "PredictionData", "PredictionDataset", "Views", "join_views", "prediction_data"]
 
@@ -107,6 +107,7 @@ class PredictionData:
         """
         order = np.arange(first, len(self.events) if stop is None else stop, dtype=np.int64)
         batches, _ = pack_events(order, counts, self.batch)
+        end_readers_with_the_job()
         return DataLoader(
             self.views,
             batch_sampler=[[(0, event) for event in events] for events in batches],

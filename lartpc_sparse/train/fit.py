@@ -84,7 +84,7 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=config.log_every_steps,
         callbacks=[*callbacks_for(config, folder, data), saver],
-        logger=[log, TensorBoardLogger(folder, name="tensorboard", version="", purge_step=first_step or None)],
+        logger=[log, TensorBoardLogger(folder, name="tensorboard", version="", purge_step=first_step)],
         plugins=[DurableCheckpoints(log.sync), environment_for(ranks)],
         reload_dataloaders_every_n_epochs=1,  # each epoch has its own sampler state
         use_distributed_sampler=False,

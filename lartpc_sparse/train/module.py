@@ -68,6 +68,7 @@ class TrainingModule(pl.LightningModule):
         self._waiting_since = time.monotonic()
         self._step_began = self._waiting_since
         self._waited_s = self._worked_s = 0.0
+        self._skipped = 0  # events of this rank and epoch
         self._voxels = 0  # of the last batch, of all ranks where their events are brought together
 
     @property
@@ -82,14 +83,20 @@ class TrainingModule(pl.LightningModule):
         return batch, torch.stack(list(terms.values())).sum(), terms, outputs
 
     def on_train_epoch_start(self) -> None:
-        """The share of the time that an epoch waits for data is counted anew."""
+        """The share of the time that an epoch waits for data, and its skipped events, are counted anew."""
         self._waited_s = self._worked_s = 0.0
+        self._skipped = 0
 
     def on_train_epoch_end(self) -> None:
         """Log the share of the epoch's time that the steps waited for their data, starts of workers included."""
         total = self._waited_s + self._worked_s
         if total > 0:
             self.log("epoch_data_wait_fraction", self._waited_s / total)
+        if self._skipped:
+            note("skipped_events", epoch=self.current_epoch + 1, count=self._skipped)
+            logger.warning(
+                "epoch %d: %d events were skipped; each is named above", self.current_epoch + 1, self._skipped
+            )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Note how long the step waited for its data."""
@@ -103,6 +110,7 @@ class TrainingModule(pl.LightningModule):
             LossError: the loss is not finite, unless such batches are left out; names the events.
         """
         del batch_idx
+        self._skipped += batch.skipped
         if self.config.on_bad_loss == "skip":
             self._statistics = {name: value.clone() for name, value in self.network.named_buffers()}
         batch, loss, terms, outputs = self._terms(batch)

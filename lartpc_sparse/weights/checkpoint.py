@@ -28,7 +28,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"checkpoint {path} is damaged or of another program ({error})") from error
+        reason = str(error).partition("\n")[0]
+        cure = ""
+        if path.name == BEST and path.with_name(LAST).is_file():
+            cure = f"; {LAST} beside it is the newest one (predict.checkpoint: last), or train again with --force"
+        raise UserError(f"checkpoint {path} is damaged or of another program ({reason}){cure}") from error
     if CHECKPOINT_KEY not in contents:
         raise UserError(f"checkpoint {path} was not written by lartpc_sparse")
     return contents
