@@ -195,6 +195,15 @@ def test_a_second_voxel_at_the_same_place_is_passed_through(tmp_path: Path) -> N
     assert len(event) == len(raw.point)
 
 
+def test_further_point_columns_become_labels(tmp_path: Path) -> None:
+    raw = raw_event(6)
+    path = write_pilarnet(tmp_path / "a.h5", [raw])
+    event = config(path, point_labels=("dx", "time", "electrons", "deposit")).build().read(0)
+    for name, column in {"deposit": 4, "time": 5, "electrons": 6, "dx": 7}.items():
+        np.testing.assert_array_equal(event.labels[name], raw.point[:, column].astype(np.float32))
+    assert not {"deposit", "time", "electrons", "dx"} & config(path).build().read(0).labels.keys()
+
+
 def test_the_image_may_have_another_size(tmp_path: Path) -> None:
     path = write_pilarnet(tmp_path / "a.h5", [raw_event(2, size=100)])
     assert config(path, image_size=(100, 100, 100)).build().read(0).image_size == (100, 100, 100)

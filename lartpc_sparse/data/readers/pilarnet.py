@@ -8,6 +8,7 @@ electrons, dx mm), `cluster` (n_points, fragment, group, interaction, semantic, 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -34,7 +35,7 @@ from lartpc_sparse.data.readers.pilarnet_counts import (
     visit_layout,
     visit_points,
 )
-from lartpc_sparse.data.readers.pilarnet_event import decode
+from lartpc_sparse.data.readers.pilarnet_event import PointLabel, decode
 from lartpc_sparse.data.readers.pilarnet_layout import (
     LAYOUTS,
     TABLES,
@@ -57,6 +58,9 @@ class PilarnetConfig(FileReaderConfig):
     kind: Literal["pilarnet"] = "pilarnet"
     version: Version = Field(default="auto", description="layout; auto: recovered from the row widths of each file")
     image_size: tuple[int, int, int] = Field(default=(768, 768, 768), description="voxels along each axis")
+    point_labels: tuple[PointLabel, ...] = Field(
+        default=(), description="columns of the points to keep as labels: deposit (MeV), time (ns), electrons, dx (mm)"
+    )
 
     def build(self) -> PilarnetReader:
         """Open the files.
@@ -68,6 +72,7 @@ class PilarnetConfig(FileReaderConfig):
             resolve_files(self.files),
             version=self.version,
             image_size=self.image_size,
+            point_labels=self.point_labels,
             select=self.select,
             limit=self.limit,
         )
@@ -83,6 +88,7 @@ class PilarnetReader(IndexedEvents):
         files: paths, in order.
         version: layout; `auto` recovers it from the row widths of each file.
         image_size: voxels along each axis.
+        point_labels: see `decode`.
         select: use the events start..stop-1.
         limit: use the first n of them.
 
@@ -96,10 +102,12 @@ class PilarnetReader(IndexedEvents):
         *,
         version: Version = "auto",
         image_size: tuple[int, ...] = (768, 768, 768),
+        point_labels: Sequence[PointLabel] = (),
         select: tuple[int, int] | None = None,
         limit: int | None = None,
     ) -> None:
         self._image_size = tuple(image_size)
+        self._point_labels = tuple(point_labels)
         with FileCounter(files, visit_points, "pilarnet 1") as counter:
             self._index = EventIndex.build(files, counter.num_events, select, limit)
         self._counts = {path: counter.count(path) for path in self._index.files}
@@ -195,4 +203,4 @@ class PilarnetReader(IndexedEvents):
             )
         with damage_named(key, "/".join(TABLES)):
             tables = read_tables(self._files.get(key.file).tables, key.entry)
-        return decode(tables, layout, key, self._image_size)
+        return decode(tables, layout, key, self._image_size, self._point_labels)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -11,18 +14,26 @@ from lartpc_sparse.data.readers.base import check_energy, whole_coords
 from lartpc_sparse.data.readers.pilarnet_layout import INTERACTION_WIDTH, POINT_WIDTH, Layout, Tables, problem
 from lartpc_sparse.schema import BadEventError
 
-__all__ = ["decode"]
+__all__ = ["PointLabel", "decode"]
+
+PointLabel = Literal["deposit", "time", "electrons", "dx"]
+"""Columns of the points behind the voxel value."""
+
+_POINT_COLUMN: dict[PointLabel, int] = {"deposit": 4, "time": 5, "electrons": 6, "dx": 7}
 
 _LOW_ENERGY = PILARNET.index("low_energy")
 
 
-def decode(tables: Tables, layout: Layout, key: EventKey, image_size: tuple[int, ...]) -> Event:
+def decode(
+    tables: Tables, layout: Layout, key: EventKey, image_size: tuple[int, ...], point_labels: Sequence[PointLabel] = ()
+) -> Event:
     """An event from its flat arrays.
 
     `labels`: `semantic` (the six classes when clusters have a pid, else PILArNet's five), `instance` (the fragment,
     -1 for low energy), `fragment`, `group`, `interaction`, and `pid` when there is one. `particles`: one row a
     cluster; its `semantic` follows the same classes. `energy` is the voxel value in MeV. Voxels that occur twice are
-    kept; the transform `merge_duplicates` joins them.
+    kept; the transform `merge_duplicates` joins them. `point_labels` names further columns of the points that become
+    labels: `deposit` (MeV), `time` (ns), `electrons` and `dx` (mm).
 
     Raises:
         BadEventError: arrays that do not fit together, coordinates that are not whole or outside the image,
@@ -53,7 +64,10 @@ def decode(tables: Tables, layout: Layout, key: EventKey, image_size: tuple[int,
         energy=energy,
         image_size=image_size,
         classes=classes,
-        labels={name: np.repeat(column, clusters["n_points"]) for name, column in columns.items()},
+        labels={
+            **{name: np.repeat(column, clusters["n_points"]) for name, column in columns.items()},
+            **{name: point[:, _POINT_COLUMN[name]].astype(np.float32) for name in point_labels},
+        },
         particles={**clusters, **_extra_columns(tables, layout, clusters["interaction"])},
     )
 
