@@ -19,6 +19,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
 import numpy as np
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 HERE = Path(__file__).resolve().parent
 TIMES = ("voxels_per_s", "data_wait_fraction")
@@ -96,6 +97,13 @@ def training_log(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if not k.endswith(TIMES)} for row in csv.DictReader(file)]
 
 
+def tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows: step and value of every scalar that is no time."""
+    events = EventAccumulator(str(folder / "training" / "tensorboard")).Reload()
+    names = [name for name in events.Tags()["scalars"] if not name.endswith(TIMES)]
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+
+
 def weights(folder: Path, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = torch.load(folder / "training" / name, weights_only=True)["state_dict"]
     return found
@@ -121,6 +129,7 @@ def assert_same_columns(one: Path, other: Path) -> None:
 
 
 def assert_same_training(one: Path, other: Path) -> None:
+    assert tensorboard(one) == tensorboard(other)
     assert training_log(one) == training_log(other)
     for name in ("last.ckpt", "best.ckpt"):
         ours, theirs = weights(one, name), weights(other, name)

@@ -23,6 +23,7 @@ from lartpc_sparse.jobs import (
     Stopped,
     StopSignals,
     find_ranks,
+    joined,
     locked,
     note,
     running,
@@ -212,3 +213,23 @@ def test_a_job_that_watches_another_lock_shows_that_it_lives(tmp_path: Path, mon
     monkeypatch.setattr("lartpc_sparse.jobs.job.refuse_held", watch)
     with running(tmp_path, Ranks(), Shard(0, 2)):
         assert seen[0] is not None
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("auto", None)])
+def test_ranks_on_the_cpu_leave_too_few_gpus_alone(
+    device: str, backend: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **options: begun.append(backend))
+    monkeypatch.setattr("torch.distributed.new_group", lambda **options: None)
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    launcher = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}
+    if backend is None:
+        with pytest.raises(UserError, match="2 ranks on this node, but each sees 1 GPUs"), joined(device, launcher):
+            pass
+    else:
+        with joined(device, launcher) as ranks:
+            assert ranks.size == 2
+    assert begun == ([] if backend is None else [backend])
