@@ -58,7 +58,10 @@ def write_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, A
         header["int12"] = json.dumps(shapes)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(stored, partial, metadata=header)
+    partial.touch()
+    readers = partial.stat().st_mode
+    save_file(stored, partial, metadata=header)  # makes a file that its owner alone can read
+    partial.chmod(readers)
     partial.replace(path)
 
 

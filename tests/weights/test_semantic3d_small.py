@@ -17,7 +17,7 @@ from lartpc_sparse.run import main
 from lartpc_sparse.weights import find_weights
 
 NAME = "semantic3d-small"
-LEAST_ACCURACY, LEAST_TRACK_SHOWER, LEAST_MACRO_F1 = 0.970, 0.980, 0.925
+LEAST_ACCURACY, LEAST_TRACK_SHOWER, LEAST_MACRO_F1 = 0.975, 0.983, 0.947
 """Half a per cent (one for F1) below what the sample's test events gave on the machine that trained it."""
 
 
@@ -65,10 +65,10 @@ def public_event(path: Path, output: Path) -> None:
         writer.write(event)
 
 
-@pytest.mark.parametrize("factor", [None, 0.8, 1.1])
+@pytest.mark.parametrize("factor", [None, 0.8, 1.1, 1.25])
 def test_a_public_event(tmp_path: Path, shared_data: Path, factor: float | None) -> None:
     file = tmp_path / "event.h5"
     public_event(shared_data / "real" / "pilarnetM_test_ev7675.npz", file)
     scale = [] if factor is None else [{"kind": "scale_energy", "sigma": 0, "factor": factor}]
     scores = evaluated(tmp_path / "run", {"kind": "voxels", "files": [str(file)]}, [*scale, {"kind": "log_energy"}])
-    assert scores["accuracy"] >= (0.98 if factor is None else 0.97)
+    assert scores["accuracy"] >= 0.985

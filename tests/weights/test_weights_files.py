@@ -50,6 +50,13 @@ def test_twelve_bits_are_three_quarters_of_float16(tiny_run: Path, tmp_path: Pat
             assert torch.equal(value, trained[name])
 
 
+def test_whoever_may_read_other_files_may_read_weights(tmp_path: Path) -> None:
+    other, file = tmp_path / "other", tmp_path / "w.safetensors"
+    other.touch()
+    write_weights(file, {"stem": torch.ones(2, 2)}, {}, "float32")
+    assert file.stat().st_mode == other.stat().st_mode
+
+
 @given(shape=st.lists(st.integers(0, 5), min_size=1, max_size=4), seed=st.integers(0, 2**31))
 def test_packing_keeps_whole_numbers(shape: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
