@@ -18,7 +18,12 @@ from lartpc_sparse.run import main
 from lartpc_sparse.schema import BadEventError, Config
 
 
+class StandInRun(Config):
+    device: str = "cpu"
+
+
 class StandInConfig(Config):
+    run: StandInRun = StandInRun()
     name: str = "demo"
     epochs: int = Field(1, ge=1)
 
