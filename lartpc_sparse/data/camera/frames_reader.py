@@ -92,7 +92,7 @@ class FramesReader(IndexedEvents):
         counted = EventIndex.build(resolve_files(config.files), self._count, config.select, config.limit)
         self._index = counted
         self._shape = self._open.get(counted.files[0]).shape
-        factor = int(np.prod([getattr(step, "factor", 1) for step in config.preprocess]))
+        factor = config.factor
         if any(size % factor for size in self._shape):
             raise UserError(
                 f"{counted.files[0]}: {self._shape} pixels cannot be rebinned by {factor}; choose a divisor"
