@@ -15,9 +15,10 @@ from lartpc_sparse.cluster.spatial_embedding import (
     decode_embedding,
 )
 from lartpc_sparse.cluster.split_unconnected import SplitUnconnectedConfig, split_unconnected
-from lartpc_sparse.cluster.voxel_graph import agglomerate, near_pairs
+from lartpc_sparse.cluster.voxel_graph import FARTHEST, agglomerate, near_pairs
 
 __all__ = [
+    "FARTHEST",
     "AbsorbSmallConfig",
     "ClusterThresholds",
     "JoinCollinearConfig",

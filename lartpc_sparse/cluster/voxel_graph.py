@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64
@@ -18,34 +19,44 @@ from scipy.spatial import cKDTree
 from lartpc_sparse.sparse.native import graph as native
 from lartpc_sparse.sparse.native.library import missing_reason
 
-__all__ = ["agglomerate", "near_pairs"]
+__all__ = ["FARTHEST", "agglomerate", "near_pairs"]
+
+FARTHEST = 64
+"""Above the longest distance of an edge, voxels: the compiled search has a bit for each."""
 
 
 def near_pairs(
-    coords: Int32[np.ndarray, "N D"], label: Int64[np.ndarray, " N"], reach: int
+    coords: Int32[np.ndarray, "N D"], label: Int64[np.ndarray, " N"], reach: int, far: Sequence[int] = ()
 ) -> Int64[np.ndarray, "E 2"]:
-    """Pairs of voxels with one label whose coordinates differ by at most `reach` along every axis.
+    """Pairs of voxels with one label and a distance, the longest difference along an axis, up to `reach` or in `far`.
+
+    Far pairs are shells around a voxel: few in number, as in the sparse long-range edges of arXiv:1904.12654.
 
     Args:
         coords: voxel index.
         label: of each voxel; pairs have one label in common, voxels below 0 have none.
         reach: voxels, at least 1; 1 gives the 3^D - 1 neighbours.
+        far: further distances, voxels; each above `reach` and below 64.
 
     Returns:
         Rows of each pair, every unordered pair once, in no particular order.
 
     Raises:
-        ValueError: a reach below 1.
+        ValueError: a reach below 1, or a far distance that is none.
     """
     if reach < 1:
         raise ValueError(f"reach must be at least 1, got {reach}")
-    if missing_reason() is None and (found := native.near_pairs(coords, label, reach)) is not None:
+    if any(not reach < distance < FARTHEST for distance in far):
+        raise ValueError(f"far distances lie above the reach of {reach} and below {FARTHEST}, got {tuple(far)}")
+    if missing_reason() is None and (found := native.near_pairs(coords, label, reach, far)) is not None:
         return found
     parts = [np.empty((0, 2), dtype=np.int64)]
     for value in np.unique(label[label >= 0]):
         rows = np.flatnonzero(label == value)
-        pairs = cKDTree(coords[rows]).query_pairs(r=reach, p=np.inf, output_type="ndarray")
-        parts.append(rows[pairs.astype(np.int64)])
+        pairs = cKDTree(coords[rows]).query_pairs(r=max(far, default=reach), p=np.inf, output_type="ndarray")
+        found = rows[pairs.astype(np.int64)]
+        distance = np.abs(coords[found[:, 0]] - coords[found[:, 1]]).max(axis=1, initial=0)
+        parts.append(found[(distance <= reach) | np.isin(distance, far)])
     return np.concatenate(parts)
 
 

@@ -46,7 +46,12 @@ class VoxelGraphTuner(Tuner):
     def __init__(self, head: VoxelGraphHead) -> None:
         self.head = head
         reaches = range(1, head.config.reach + 1)
-        settings = [{"reach": reach, "threshold": t} for reach in reaches for t in GRAPH_THRESHOLDS]
+        settings = [
+            {"reach": reach, "far": far, "threshold": threshold}
+            for reach in reaches
+            for far in (False, True)[: 1 + bool(head.config.far)]
+            for threshold in GRAPH_THRESHOLDS
+        ]
         self.grid = ClusterGrid(list(head.config.classes), settings)
 
     def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
@@ -54,7 +59,7 @@ class VoxelGraphTuner(Tuner):
         config = self.head.config
         semantic = batch.label("semantic").cpu().numpy().astype(np.int64)
         classes = regroup(semantic, batch.classes, config.classes)
-        pairs, scores = self.head.scored_edges(output, batch, classes, [config.reach] * len(config.classes))
+        pairs, scores = self.head.scored_edges(output, batch, classes)
         coords = batch.coords.cpu().numpy()
         gap = np.abs(coords[pairs[:, 0]] - coords[pairs[:, 1]]).max(axis=1, initial=0)
         place = np.full(len(coords), -1, dtype=np.int64)
@@ -66,7 +71,7 @@ class VoxelGraphTuner(Tuner):
             certain, refinements = config.linkage[name].certain, config.refine.get(name, ())
             found = []
             for setting in self.grid.settings:
-                near = own_gap <= setting["reach"]
+                near = (own_gap <= setting["reach"]) | (setting["far"] & (own_gap > config.reach))
                 clusters = agglomerate(
                     edges[near], own_scores[near], len(rows), threshold=setting["threshold"], certain=certain
                 )
@@ -77,7 +82,7 @@ class VoxelGraphTuner(Tuner):
     def result(self) -> Tuned:
         """See `Tuner.result`."""
         linkage = {
-            name: {"reach": int(setting["reach"]), "threshold": setting["threshold"]}
+            name: {"reach": int(setting["reach"]), "far": bool(setting["far"]), "threshold": setting["threshold"]}
             for name, setting in self.grid.best().items()
         }
         return Tuned({"linkage": linkage}, self.grid.trials())

@@ -19,7 +19,8 @@ __all__ = ["differences", "load_weights"]
 def load_weights(network: Network, path: Path, *, fresh: Collection[str] = ()) -> None:
     """Give a network the weights of a file.
 
-    The file may have more heads than the network. Options that change neither the weights nor what they mean (of
+    The file may have more heads than the network. A decoder that the network shares among its heads may come from a
+    file with one stream, whose own decoder it is. Options that change neither the weights nor what they mean (of
     loss, decoding) may differ.
 
     Args:
@@ -33,7 +34,7 @@ def load_weights(network: Network, path: Path, *, fresh: Collection[str] = ()) -
     described = describe(path)
     found = differences(described.model_config(), network.config, fresh=fresh)
     kept = {name: value for name, value in network.state_dict().items() if _of_heads(name, fresh)}
-    state = {**read_state(path), **kept}
+    state = {**_decoder_shared(read_state(path), described.model_config(), network.config), **kept}
     wanted = network.state_dict()
     if not found:
         found = _other_shapes(state, wanted)
@@ -49,11 +50,32 @@ def differences(trained: ModelConfig, wanted: ModelConfig, *, fresh: Collection[
     """Entries of the model that change its weights or what they mean, one sentence each; empty when they fit."""
     found = [_differs(name, getattr(trained, name), getattr(wanted, name)) for name in ("dim", "features")]
     before, now = trained.backbone.model_dump(mode="json"), wanted.backbone.model_dump(mode="json")
+    if _becomes_shared(trained, wanted):
+        before["decoder"] = now["decoder"]
     found += [_differs(f"backbone.{name}", before.get(name), now.get(name)) for name in {**before, **now}]
     found += [_head_differs(name, trained, head) for name, head in wanted.heads.items() if name not in fresh]
     first, second = _extra_inputs(trained), _extra_inputs(wanted)
     found.append(_differs("further input features, which heads ask for", first, second))
     return [text for text in found if text]
+
+
+def _becomes_shared(trained: ModelConfig, wanted: ModelConfig) -> bool:
+    """Whether the only decoder of the weights is to serve all heads of the network."""
+    streams = [stream for head in trained.heads.values() for stream in head.streams]
+    kinds = [getattr(model.backbone, "decoder", None) for model in (trained, wanted)]
+    return kinds == ["per_stream", "shared"] and len(streams) == 1
+
+
+def _decoder_shared(state: dict[str, Tensor], trained: ModelConfig, wanted: ModelConfig) -> dict[str, Tensor]:
+    """The state with the only decoder under the name of a shared one, where it is to be one."""
+    if not _becomes_shared(trained, wanted):
+        return state
+    named = {}
+    for name, value in state.items():
+        parts = name.split(".", 3)
+        is_decoder = parts[:2] == ["backbone", "decoders"]
+        named[f"backbone.decoders.shared.{parts[3]}" if is_decoder else name] = value
+    return named
 
 
 def _differs(name: str, trained: Any, wanted: Any) -> str:

@@ -31,10 +31,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     dim=st.integers(1, 4),
     n=st.integers(0, 40),
     reach=st.integers(1, 4),
+    far=st.sets(st.integers(5, 20)),
     spread=st.sampled_from([3, 8, 1000]),
     seed=st.integers(0, 2**31),
 )
-def test_pairs_are_all_pairs(dim: int, n: int, reach: int, spread: int, seed: int) -> None:
+def test_pairs_are_all_pairs(dim: int, n: int, reach: int, far: set[int], spread: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     coords = np.unique(rng.integers(-spread, spread, (n, dim)), axis=0).astype(np.int32)
     rng.shuffle(coords)
@@ -42,9 +43,9 @@ def test_pairs_are_all_pairs(dim: int, n: int, reach: int, spread: int, seed: in
     expected = {
         (i, j)
         for i, j in itertools.combinations(range(len(coords)), 2)
-        if label[i] == label[j] >= 0 and np.abs(coords[i] - coords[j]).max() <= reach
+        if label[i] == label[j] >= 0 and ((distance := np.abs(coords[i] - coords[j]).max()) <= reach or distance in far)
     }
-    found = [tuple(sorted(pair)) for pair in near_pairs(coords, label, reach).tolist()]
+    found = [tuple(sorted(pair)) for pair in near_pairs(coords, label, reach, sorted(far)).tolist()]
     assert len(found) == len(set(found))
     assert set(found) == expected
 
@@ -60,6 +61,8 @@ def test_more_pairs_than_expected_are_all_found() -> None:
 
 
 def test_a_reach_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="above the reach of 2"):
+        near_pairs(np.zeros((1, 3), np.int32), np.zeros(1, np.int64), 2, [2])
     with pytest.raises(ValueError, match="at least 1"):
         near_pairs(np.zeros((1, 3), np.int32), np.zeros(1, np.int64), 0)
 

@@ -53,7 +53,7 @@ def test_the_semantic_head_learns(dim: int) -> None:
 def test_the_voxel_graph_head_learns(dim: int) -> None:
     """The loss falls to a tenth and the particles are told apart, also those that are not connected."""
     linkage = {name: {"reach": 12, "threshold": 0.5} for name in ("shower", "track", "Michel", "delta")}
-    model, batch, history = overfit({"kind": "voxel_graph", "reach": 12, "linkage": linkage}, dim, 60)
+    model, batch, history = overfit({"kind": "voxel_graph", "reach": 12, "far": [], "linkage": linkage}, dim, 60)
     assert history[-1] < history[0] / 10
     assert evaluated(model, batch)["mean_ari"]["true"] > 0.9
 

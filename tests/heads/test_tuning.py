@@ -71,7 +71,7 @@ def test_a_trial_is_what_decoding_with_its_settings_scores(kind: str, dim: int, 
     tuner.update(output, batch)
     tuned = tuner.result()
     json.dumps(tuned.trials, allow_nan=False)
-    names = ("reach", "threshold") if kind == "voxel_graph" else ("seed", "probability")
+    names = ("reach", "far", "threshold") if kind == "voxel_graph" else ("seed", "probability")
     section = "linkage" if kind == "voxel_graph" else "thresholds"
     for trial in tuned.trials[:: max(1, len(tuned.trials) // 9)]:
         if not trial["events"]:

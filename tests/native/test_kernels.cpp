@@ -276,7 +276,7 @@ void check_graph(int64_t n, int dim, int32_t reach) {
   }
   const auto number = static_cast<int64_t>(expected.size());
   std::vector<int64_t> pairs(2 * number), cluster(n);
-  CHECK(lartpc_near_pairs(coords.data(), labels.data(), n, dim, reach, number, pairs.data()) == number);
+  CHECK(lartpc_near_pairs(coords.data(), labels.data(), n, dim, reach, uint64_t{0}, number, pairs.data()) == number);
   std::vector<std::pair<int64_t, int64_t>> found;
   for (int64_t e = 0; e < number; ++e) found.emplace_back(std::minmax(pairs[2 * e], pairs[2 * e + 1]));
   std::sort(found.begin(), found.end());

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
@@ -11,19 +13,20 @@ __all__ = ["agglomerate", "near_pairs"]
 
 
 def near_pairs(
-    coords: Int32[np.ndarray, "N D"], label: Int64[np.ndarray, " N"], reach: int
+    coords: Int32[np.ndarray, "N D"], label: Int64[np.ndarray, " N"], reach: int, far: Sequence[int] = ()
 ) -> Int64[np.ndarray, "E 2"] | None:
-    """Pairs of rows with one label >= 0 whose coordinates differ by at most `reach` along every axis, each once.
+    """Pairs of rows with one label >= 0 whose longest difference along an axis is up to `reach` or in `far`, each once.
 
     Returns:
         None when labels and coordinates do not fit into a key of 64 bits.
     """
     rows, labels = np.ascontiguousarray(coords), np.ascontiguousarray(label)
-    capacity = 12 * len(rows)
+    distances = sum(1 << distance for distance in set(far))
+    capacity = (12 + 4 * len(far)) * len(rows)
     while True:
         pairs = np.empty((capacity, 2), dtype=np.int64)
         number = library().near_pairs(
-            rows.ctypes.data, labels.ctypes.data, *rows.shape, reach, capacity, pairs.ctypes.data
+            rows.ctypes.data, labels.ctypes.data, *rows.shape, reach, distances, capacity, pairs.ctypes.data
         )
         if number < 0:
             return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 
 __all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 3
+_ABI_VERSION = 4
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -113,7 +113,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         c_int32,
         (c_void_p, c_void_p, c_int64, c_int32, c_double, c_int32, c_void_p),
     ),
-    "near_pairs": (c_int64, (c_void_p, c_void_p, c_int64, c_int32, c_int32, c_int64, c_void_p)),
+    "near_pairs": (c_int64, (c_void_p, c_void_p, c_int64, c_int32, c_int32, c_uint64, c_int64, c_void_p)),
     "agglomerate": (c_int64, (c_void_p, c_void_p, c_int64, c_int64, c_double, c_double, c_void_p)),
     "fma_peak": (c_double, (c_int32, c_double)),
 }

@@ -205,7 +205,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 3; }
+int32_t lartpc_abi_version() { return 4; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -362,9 +362,11 @@ int32_t lartpc_near_other_class(const int32_t* coords, const int64_t* label, int
 }
 
 int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, int32_t reach,
-                          int64_t capacity, int64_t* pairs) {
+                          uint64_t far, int64_t capacity, int64_t* pairs) {
   return guarded<>(int64_t{-1}, [&] {
-    const std::vector<int64_t> found = near_pairs(coords, label, n, dim, reach);
+    std::vector<int64_t> found = near_pairs(coords, label, n, dim, reach);
+    const std::vector<int64_t> farther = pairs_at(coords, label, n, dim, far);
+    found.insert(found.end(), farther.begin(), farther.end());
     const auto number = static_cast<int64_t>(found.size() / 2);
     std::copy_n(found.begin(), 2 * std::min(number, capacity), pairs);
     return number;

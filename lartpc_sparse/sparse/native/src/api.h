@@ -112,10 +112,11 @@ LARTPC_API int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_
 LARTPC_API int32_t lartpc_near_other_class(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim,
                                            double distance, int32_t box, uint8_t* near);
 
-// Pairs of voxels with one label >= 0 whose coordinates differ by at most `reach` along every axis, each once: their
-// number, and the rows of the first `capacity` of them, two a pair; -1 when labels and coordinates do not fit into a key.
+// Pairs of voxels with one label >= 0 whose longest difference along an axis is at most `reach` or one of `far` (bits, see
+// graph.h), each once: their number, and the rows of the first `capacity` of them, two a pair; -1 when labels and
+// coordinates do not fit into a key.
 LARTPC_API int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, int32_t reach,
-                                     int64_t capacity, int64_t* pairs);
+                                     uint64_t far, int64_t capacity, int64_t* pairs);
 // Average-linkage agglomeration of a graph with scored edges, see graph.h; the number of clusters, -1 for a wrong edge.
 LARTPC_API int64_t lartpc_agglomerate(const int64_t* pairs, const float* scores, int64_t num_pairs, int64_t num_nodes,
                                       double threshold, double certain, int64_t* cluster);

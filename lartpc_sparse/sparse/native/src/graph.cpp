@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <functional>
 #include <numeric>
 #include <queue>
@@ -235,6 +236,52 @@ std::vector<int64_t> near_pairs(const int32_t* coords, const int64_t* label, int
         pairs.push_back(keys[i].row);
         pairs.push_back(keys[j].row);
       }
+    }
+  }
+  return pairs;
+}
+
+std::vector<int64_t> pairs_at(const int32_t* coords, const int64_t* label, int64_t n, int dim, uint64_t distances) {
+  int32_t side = 0;
+  for (int32_t distance = 1; distance < 64; ++distance)
+    if (distances >> distance & 1) side = distance;
+  std::vector<int64_t> pairs;
+  if (side == 0) return pairs;
+  // In cells as wide as the longest distance a pair lies in one cell or in two neighbouring ones.
+  std::vector<int32_t> cells(n * dim);
+  for (int64_t i = 0; i < n * dim; ++i) {
+    const int32_t c = coords[i];
+    cells[i] = c >= 0 ? c / side : -((-static_cast<int64_t>(c) + side - 1) / side);
+  }
+  std::array<int, MAX_AXES> shifts{};
+  const std::vector<Keyed> keys = sorted_keys(cells.data(), label, n, dim, 1, shifts);
+  const auto count = static_cast<int64_t>(keys.size());
+  std::vector<int32_t> places(count * dim);
+  for (int64_t i = 0; i < count; ++i)
+    std::copy_n(coords + keys[i].row * dim, dim, places.begin() + i * dim);
+  std::vector<int64_t> starts;
+  for (int64_t i = 0; i < count; ++i)
+    if (i == 0 || keys[i].key != keys[i - 1].key) starts.push_back(i);
+  starts.push_back(count);
+  const auto number = static_cast<int64_t>(starts.size()) - 1;
+
+  const auto pair_up = [&](int64_t i, int64_t j) {
+    int32_t distance = 0;
+    for (int axis = 0; axis < dim; ++axis)
+      distance = std::max(distance, std::abs(places[i * dim + axis] - places[j * dim + axis]));
+    if (distance >= 64 || !(distances >> distance & 1)) return;
+    pairs.push_back(keys[i].row);
+    pairs.push_back(keys[j].row);
+  };
+  for (const uint64_t row : later_rows(dim, 1, shifts)) {
+    int64_t cursor = 0;
+    for (int64_t cell = 0; cell < number; ++cell) {
+      const uint64_t middle = keys[starts[cell]].key + row;
+      if (row == 0) cursor = cell;
+      while (cursor < number && keys[starts[cursor]].key + 1 < middle) ++cursor;
+      for (int64_t other = cursor; other < number && keys[starts[other]].key <= middle + 1; ++other)
+        for (int64_t i = starts[cell]; i < starts[cell + 1]; ++i)
+          for (int64_t j = other == cell ? i + 1 : starts[other]; j < starts[other + 1]; ++j) pair_up(i, j);
     }
   }
   return pairs;
