@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from lartpc_sparse.data.readers import ReaderConfig
 from lartpc_sparse.schema import UserError
 
 
-def heap_headers(data: bytes) -> set[int]:
+def heap_headers(data: bytes) -> list[int]:
     """Positions of the headers in the global heaps of an HDF5 file (file format specification, III.E)."""
     found: set[int] = set()
     heap = data.find(b"GCOL")
@@ -28,7 +28,7 @@ def heap_headers(data: bytes) -> set[int]:
                 break
             at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
         heap = data.find(b"GCOL", end)
-    return found
+    return sorted(found)
 
 
 def same_content(one: object, other: object) -> bool:
@@ -66,19 +66,20 @@ class Damage(NamedTuple):
     """A damage; places are fractions of the length, so that it fits any file.
 
     `parts` and `values`: bytes to change, exclusive or with a value that is not 0; `keep` less than 1: cut there.
+    `on_targets`: the bytes are those of a part of the file that is worth it, where the test names one.
     """
 
     keep: float
     parts: list[float]
     values: list[int]
+    on_targets: bool = False
 
-    def of(self, good: bytes, spare: Collection[int] = ()) -> bytes:
-        """A damaged copy; the bytes at the positions `spare` stay."""
+    def of(self, good: bytes, targets: Sequence[int] = ()) -> bytes:
+        """A damaged copy; with `targets`, positions, half of the damages are there."""
         bad = bytearray(good)
+        places = targets if self.on_targets and targets else range(len(bad))
         for part, value in zip(self.parts, self.values, strict=True):
-            position = int(part * len(bad))
-            if position not in spare:
-                bad[position] ^= value
+            bad[places[int(part * len(places))]] ^= value
         return bytes(bad[: int(self.keep * len(bad))])
 
 
@@ -94,9 +95,9 @@ def _drawn(seed: int) -> Damage:
     rng = random.Random(seed)
     if rng.randrange(4) == 0:
         return Damage(rng.random(), [], [])
-    count = rng.choice([1, 3, 20])
+    count, targets = rng.choice([1, 3, 20]), rng.random() < 0.5
     if rng.random() < 0.5:
-        return Damage(1, [rng.random() for _ in range(count)], [1 << rng.randrange(8) for _ in range(count)])
+        return Damage(1, [rng.random() for _ in range(count)], [1 << rng.randrange(8) for _ in range(count)], targets)
     start, length = rng.random(), rng.choice([1e-4, 1e-3, 1e-2])
     parts = [min(start + length * step / count, 1 - 1e-9) for step in range(count)]
-    return Damage(1, parts, [rng.randrange(1, 256) for _ in range(count)])
+    return Damage(1, parts, [rng.randrange(1, 256) for _ in range(count)], targets)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from damage import Damage, damages
 from hypothesis import given, settings
-from larcv_files import empty_event, image2d_tree, made_event, write_larcv3, write_root, write_trees
+from larcv_files import empty_event, image2d_tree, made_event, sparse2d_tree, write_larcv3, write_root, write_trees
 from test_larcv_file import rich_event, write
 
 from lartpc_sparse.data.event import Event
@@ -75,6 +75,31 @@ def test_damaged_root_files(tmp_path: Path) -> None:
     assert total["refused"] + total["bad"] > 3
     assert total["same"] > 3
     # Baskets that ROOT's packing would not make smaller are stored as they are, without a checksum.
+    assert total["other"] <= 0.05 * total.total()
+
+
+def test_damaged_root_files_with_all_products(tmp_path: Path) -> None:
+    """Few copies: uproot opens the tree of particles, and reads its many branches, for a second."""
+    path = write_root(tmp_path / "a.root", [made_event(1), empty_event(2), made_event(3)])
+    total = fuzz(path, LarcvRootConfig(files=(str(path),)), 12)
+    assert total["refused"] + total["bad"] > 2
+    assert total["other"] <= 0.1 * total.total()
+
+
+def test_damaged_planes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = [[np.where(rng.random((9, 8)) < 0.2, 1 + rng.random((9, 8)), 0) for _ in range(2)] for _ in range(3)]
+    path = write_trees(tmp_path / "a.root", {"sparse2d_wire_tree": sparse2d_tree(images, (2, 0))}, events_per_basket=1)
+    total = fuzz(path, LarcvRootConfig(files=(str(path),), image="sparse2d", projection=2), 30)
+    assert total["bad"] + total["refused"] > 4
+    assert total["other"] <= 0.05 * total.total()
+
+
+def test_damaged_planes_of_larcv3(tmp_path: Path) -> None:
+    made = [made_event(seed, size=(16, 12)) for seed in range(3)]
+    path = write_larcv3(tmp_path / "a.h5", made)
+    total = fuzz(path, LarcvHdf5Config(files=(str(path),), image="sparse2d"), 40)
+    assert total["refused"] + total["bad"] > 5
     assert total["other"] <= 0.05 * total.total()
 
 

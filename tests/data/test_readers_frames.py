@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import Damage, damages, readable
 from frame_events import SIZE, WRITERS, frames, write_hdf5, write_npy, write_truth
+from hypothesis import given, settings
 from reader_contract import ReaderContract
 
 from lartpc_sparse.data.camera import Pedestal, load_pedestal, open_frames, save_pedestal
@@ -191,6 +193,26 @@ def test_a_frame_that_cannot_be_used_is_a_bad_event(tmp_path: Path) -> None:
     assert len(reader.read(0)) == SIZE[0] * SIZE[1]
     with pytest.raises(BadEventError, match=r"f.npy entry 1.*not finite, first at pixel \[2, 3\]"):
         reader.read(1)
+
+
+@settings(max_examples=25)
+@given(damage=damages())
+@pytest.mark.parametrize("name", WRITERS)
+def test_damaged_copies_give_an_error_or_frames(
+    name: str, damage: Damage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Values of formats without checksums can change unnoticed; nothing else may pass."""
+    folder = tmp_path_factory.getbasetemp()
+    good = folder / name
+    if not good.exists():
+        WRITERS[name](good, frames(3))
+        flat_pedestal(folder / "pedestal.h5")
+    bad = folder / f"bad_{name}"
+    bad.write_bytes(damage.of(good.read_bytes()))
+    config = {"files": [str(bad)], "pedestal": str(folder / "pedestal.h5"), "preprocess": REBIN_2}
+    for event in readable(FramesConfig.model_validate(config)):
+        assert len(event) == SIZE[0] * SIZE[1] // 4
+        assert np.isfinite(event.energy).all()
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers import PilarnetConfig, VoxelsConfig
 from lartpc_sparse.data.readers.pilarnet_event import decode
 from lartpc_sparse.data.readers.pilarnet_layout import LAYOUTS
-from lartpc_sparse.data.readers.vlen_table import VlenTable, stored_lengths
+from lartpc_sparse.data.readers.vlen_table import VlenTable, stored_entries
 from lartpc_sparse.schema import BadEventError, UserError
 
 EXTRA_NAMES = (
@@ -313,7 +313,7 @@ def test_tables_of_different_numbers_of_events_are_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("storage", [{}, {"maxshape": (None,), "chunks": (3,)}, {"chunks": (2,), "compression": 4}])
-def test_stored_lengths_without_reading(tmp_path: Path, storage: dict[str, Any]) -> None:
+def test_stored_entries_without_reading(tmp_path: Path, storage: dict[str, Any]) -> None:
     lengths = [4, 0, 7, 1, 2]
     with h5py.File(tmp_path / "a.h5", "w") as file:
         data = file.create_dataset("rows", (5,), dtype=h5py.vlen_dtype(np.int32), **storage)
@@ -321,10 +321,10 @@ def test_stored_lengths_without_reading(tmp_path: Path, storage: dict[str, Any])
         for entry, length in enumerate(lengths):
             data[entry] = np.arange(length)
     with h5py.File(tmp_path / "a.h5") as file:
-        found = stored_lengths(file["rows"])
+        found = stored_entries(file["rows"])
         assert (found is None) == ("compression" in storage)
-        assert found is None or found.tolist() == lengths
-        np.testing.assert_array_equal(stored_lengths(file["blank"]), [0] * 5)
+        assert found is None or found["length"].tolist() == lengths
+        np.testing.assert_array_equal(stored_entries(file["blank"])["length"], [0] * 5)
         assert len(VlenTable(file["rows"])[2]) == 7
 
 
@@ -343,7 +343,7 @@ def test_a_damaged_length_is_refused_before_memory_is_taken(tmp_path: Path) -> N
 
 
 @functools.cache
-def sound_bytes(path: Path) -> tuple[bytes, set[int]]:
+def sound_bytes(path: Path) -> tuple[bytes, list[int]]:
     """A file and where its heap headers are."""
     made = write_pilarnet(path, [raw_event(i) for i in range(6)], "v3_extra").read_bytes()
     return made, heap_headers(made)
@@ -354,7 +354,7 @@ def sound_bytes(path: Path) -> tuple[bytes, set[int]]:
 def test_damaged_copies_give_an_error_or_sound_events(damage: Damage, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The format has no checksums: a flipped bit of a value cannot be noticed, but nothing else may pass.
 
-    The headers inside HDF5's global heaps are spared: HDF5 itself can hang on them (HDFGroup/hdf5 issue 1707).
+    Half of the damages hit the headers of HDF5's global heaps, on which HDF5 itself can run for ever (`global_heap`).
     """
     folder = tmp_path_factory.getbasetemp()
     bad = folder / "bad_pilarnet.h5"

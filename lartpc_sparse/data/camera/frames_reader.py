@@ -138,7 +138,10 @@ class FramesReader(IndexedEvents):
         files = self._pedestal_files()
         found = load_pedestal(files[0]) if isinstance(source, str) else self._made(files, source.select)
         if found.mean.shape != self._shape:
-            raise UserError(f"{files[0]} has {found.mean.shape} pixels, the frames have {self._shape}")
+            raise UserError(
+                f"{self.files[0]} has frames of {self._shape} pixels, its pedestal {files[0]} has {found.mean.shape}; "
+                "give the pedestal of this camera"
+            )
         return found
 
     @staticmethod

@@ -18,6 +18,7 @@ from lartpc_sparse.data.claimed_sizes import check_claimed_sizes
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.readers.base import ReaderConfig
 from lartpc_sparse.data.readers.file_list import resolve_files
+from lartpc_sparse.data.readers.global_heap import check_attributes
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = [
@@ -198,6 +199,7 @@ def open_hdf5(path: str) -> h5py.File:
         ) from error
     try:
         check_claimed_sizes(file, path)
+        check_attributes(file)
     except DAMAGE as error:
         file.close()
         raise UserError(f"{path} is damaged ({error}): copy it again") from error

@@ -14,6 +14,7 @@ the particle in the event's table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +42,8 @@ class Rows:
     offsets: Int64[np.ndarray, " E1"]
     name: str
 
-    def read(self, key: EventKey) -> Shaped[np.ndarray, "N ..."]:
-        """The rows of one event.
+    def read(self, key: EventKey, fields: Sequence[str] = ()) -> Shaped[np.ndarray, "N ..."]:
+        """The rows of one event; of compound rows some fields, all when none is named.
 
         Raises:
             BadEventError: damaged data, or an event that the file does not have.
@@ -50,7 +51,8 @@ class Rows:
         if key.entry >= len(self.offsets) - 1:
             raise BadEventError(f"{key}: {self.name} has {len(self.offsets) - 1} events; the file has changed")
         with damage_named(key, self.name):
-            rows: np.ndarray = self.data[int(self.offsets[key.entry]) : int(self.offsets[key.entry + 1])]
+            data = self.data.fields(fields) if fields else self.data
+            rows: np.ndarray = data[int(self.offsets[key.entry]) : int(self.offsets[key.entry + 1])]
         return rows
 
 
@@ -104,8 +106,9 @@ class Table:
 
     def read(self, key: EventKey) -> dict[str, Shaped[np.ndarray, "P ..."]]:
         """The columns of one event."""
-        rows = self.rows.read(key)
-        return {name: np.ascontiguousarray(rows[name]) for name in self.columns}
+        columns = self.columns
+        rows = self.rows.read(key, columns)
+        return {name: np.ascontiguousarray(rows[name]) for name in columns}
 
 
 class SpineFile:

@@ -4,7 +4,7 @@ HDF5 stores an entry as 16 bytes: length (u4), address (u8) and index (u4) of it
 specification, "Variable-length"). The library trusts the length and fills that much memory before it looks at the
 heap, up to 16 GB for one flipped bit, so that lengths beyond the size of the file are refused here first.
 
-A flipped bit in a heap's own headers can still make the library run for ever (HDFGroup/hdf5 issue 1707).
+The heaps that entries lie in are checked before the library reads from them (`global_heap`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 from jaxtyping import Int64
 
-__all__ = ["VlenTable", "stored_lengths"]
+from lartpc_sparse.data.readers.global_heap import HeapChecks
+
+__all__ = ["VlenTable", "stored_entries"]
 
 _ENTRY = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 
@@ -34,11 +36,18 @@ class VlenTable:
         if data.id.get_type().encode()[3:6] != bytes(3):  # class bits of the type, 0 for rows; else HDF5 crashes
             raise TypeError("its type is damaged")
         self._data = data
+        self._heaps = HeapChecks(data.file)
         most = Path(data.file.filename).stat().st_size // np.dtype(element).itemsize
-        lengths = stored_lengths(data)
-        self._too_long = np.zeros(0, dtype=np.int64) if lengths is None else np.flatnonzero(lengths > most)
-        self.lengths = None if lengths is None else np.where(lengths > most, 0, lengths)
+        entries = stored_entries(data)
+        self._too_long = np.zeros(0, dtype=np.int64)
+        self._address: Int64[np.ndarray, " E"] | None = None
+        self.lengths: Int64[np.ndarray, " E"] | None = None
         """Values of each entry, 0 for one whose length is damaged; None where entries are compressed."""
+        if entries is not None:
+            lengths = entries["length"].astype(np.int64)
+            self._too_long = np.flatnonzero(lengths > most)
+            self.lengths = np.where(lengths > most, 0, lengths)
+            self._address = np.where(lengths > 0, entries["address"], 0)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -46,12 +55,20 @@ class VlenTable:
     def __getitem__(self, where: int | slice) -> np.ndarray:
         if len(self._too_long) and np.isin(np.arange(len(self))[where], self._too_long).any():
             raise ValueError("an entry claims more values than the file has bytes")
+        if self._address is None:
+            self._heaps.everything()
+        else:
+            for address in np.unique(self._address[where]).tolist():
+                if address:
+                    self._heaps.collection(address)
         values: np.ndarray = self._data[where]
         return values
 
 
-def stored_lengths(data: h5py.Dataset) -> Int64[np.ndarray, " E"] | None:
-    """Lengths of all entries without reading the entries; None where they are compressed or stored unusually.
+def stored_entries(data: h5py.Dataset) -> np.ndarray | None:
+    """Where all entries are, without reading them: rows of `length` (values), `address` (bytes), `index` in the heap.
+
+    None where they are compressed or stored unusually.
 
     Raises:
         ValueError: more entries than the file has room for.
@@ -69,11 +86,11 @@ def stored_lengths(data: h5py.Dataset) -> Int64[np.ndarray, " E"] | None:
         data.id.chunk_iter(lambda chunk: blocks.append((chunk.chunk_offset[0], chunk.byte_offset)))
     else:
         return None
-    lengths = np.zeros(len(data), dtype=np.int64)
+    entries = np.zeros(len(data), dtype=_ENTRY)
     rows = data.chunks[0] if data.chunks else len(data)
     for first, position in blocks:
         if position is not None:
-            part = lengths[first : first + rows]
+            part = entries[first : first + rows]
             raw = np.fromfile(data.file.filename, dtype=_ENTRY, count=len(part), offset=position)
-            part[: len(raw)] = raw["length"]
-    return lengths
+            part[: len(raw)] = raw
+    return entries
