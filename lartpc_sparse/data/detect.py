@@ -19,7 +19,7 @@ _PREDICTIONS = "lartpc_sparse.predictions"
 
 
 def detect_format(path: str) -> str:
-    """The `kind` of reader: voxels, pilarnet, larcv_hdf5, larcv_root, spine_hdf5 or columns.
+    """The `kind` of reader: voxels, pilarnet, larcv_hdf5, larcv_root, spine_hdf5, lardrip or columns.
 
     Raises:
         UserError: none of these, with what was seen; missing, or not readable.
@@ -57,6 +57,8 @@ def _kind(file: h5py.File, path: str) -> str:
         return "larcv_hdf5"
     if written != _PREDICTIONS and {"coords", "energy", "offsets"} <= set(names):
         return "columns"
+    if {"patchedData", "patchBounds"} <= set(names):
+        return "lardrip"
     if written == _PREDICTIONS:
         raise UserError(f"{path} holds the predictions of this package, no events to read; {_known()}")
     if {"events", "info"} <= set(names):

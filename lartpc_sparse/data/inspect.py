@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def inspect_files(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lartpc_sparse.data.inspect",
-        description="Says what event files hold; files of different kinds one after the other.",
+        description="Says what event files hold; files that do not fit together one after the other.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -88,21 +89,53 @@ def _run(options: argparse.Namespace) -> None:
     if min(options.max_events, options.max_voxels) < 1:
         raise UserError("--max-events and --max-voxels must be at least 1")
     groups: dict[str, list[str]] = {}
+    errors: list[UserError] = []
     for path in resolve_files(options.files):
-        groups.setdefault(options.kind or detect_format(path), []).append(path)
+        with _kept(errors):
+            groups.setdefault(options.kind or detect_format(path), []).append(path)
     wanted = None if options.display is None and options.html is None else _numbers(options.display or "0")
     if wanted is not None and len(groups) > 1:
         raise UserError(f"--display shows files of one kind, these are {', '.join(groups)}")
     results = []
     for kind, files in groups.items():
-        found, reader = inspect_files(files, kind, options.settings, options.max_events)
-        results.append(found)
-        if not options.json:
-            _print(found)
-        if wanted is not None:
-            _display(reader, wanted, options)
+        for found, reader in _inspect(files, kind, options, errors):
+            results.append(found)
+            if not options.json:
+                _print(found)
+            if wanted is not None:
+                _display(reader, wanted, options)
     if options.json:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
+    for error in errors[:-1]:
+        logging.error("%s", error)
+    if errors:
+        raise errors[-1]
+
+
+@contextmanager
+def _kept(errors: list[UserError]) -> Iterator[None]:
+    """Puts an error of one file aside, so that the other files are shown all the same."""
+    try:
+        yield
+    except UserError as error:
+        errors.append(error)
+
+
+def _inspect(
+    files: Sequence[str], kind: str, options: argparse.Namespace, errors: list[UserError]
+) -> Iterator[tuple[dict[str, Any], Reader]]:
+    """All files of a kind together; where they do not fit together, or one cannot be read, each by itself."""
+    try:
+        together = inspect_files(files, kind, options.settings, options.max_events)
+    except UserError as error:
+        if len(files) == 1 or options.display is not None or options.html is not None:
+            errors.append(error)
+            return
+        logging.warning("%s; so the files are shown one by one", error)
+        for path in files:
+            yield from _inspect([path], kind, options, errors)
+    else:
+        yield together
 
 
 def _numbers(text: str) -> list[int]:

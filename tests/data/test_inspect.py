@@ -88,6 +88,20 @@ def test_files_of_several_kinds_come_one_after_the_other(
     assert "pilarnet v3" in text
 
 
+def test_files_that_do_not_fit_together_come_one_by_one(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of another image size, one of no known format: the others are shown, and the errors come at the end."""
+    other = write(tmp_path / "other.h5", [random_event(1, 20, (8, 8, 8))])
+    (tmp_path / "notes.txt.h5").write_text("no events here")
+    capsys.readouterr()
+    assert main([str(file), str(other), str(tmp_path / "notes.txt.h5"), "--json"]) == 2
+    shown = capsys.readouterr()
+    assert [entry["image_size"] for entry in json.loads(shown.out)] == [[16, 16, 16], [8, 8, 8]]
+    assert "notes.txt.h5 is neither an HDF5 nor a ROOT file" in shown.err
+    assert "so the files are shown one by one" in caplog.text
+
+
 def test_files_of_empty_events_are_no_trouble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "empty.h5", [make_event([]), make_event([])])
     (found,) = figures(capsys, path)

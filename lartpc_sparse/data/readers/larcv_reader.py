@@ -55,7 +55,7 @@ class LarcvReader(IndexedEvents):
     def _checked(self, path: str, count: FileCount) -> int:
         """Number of events of a file that has the products of the first one."""
         available = json.loads(count.facts)
-        missing = [name for name in self._products.names if name not in available]
+        missing = [name for name in dict.fromkeys(self._products.names) if name not in available]
         if missing:
             raise UserError(
                 f"{path} has no {', '.join(missing)}, unlike the first file; it holds {', '.join(available)}. "
