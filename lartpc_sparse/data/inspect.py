@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +87,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     if min(options.max_events, options.max_voxels) < 1:
         raise UserError("--max-events and --max-voxels must be at least 1")
-    groups: dict[str, list[str]] = {}
     errors: list[UserError] = []
-    for path in resolve_files(options.files):
-        with _kept(errors):
-            groups.setdefault(options.kind or detect_format(path), []).append(path)
+    groups = _by_kind(options, errors)
     wanted = None if options.display is None and options.html is None else _numbers(options.display or "0")
     if wanted is not None and len(groups) > 1:
         raise UserError(f"--display shows files of one kind, these are {', '.join(groups)}")
@@ -112,13 +108,15 @@ def _run(options: argparse.Namespace) -> None:
         raise errors[-1]
 
 
-@contextmanager
-def _kept(errors: list[UserError]) -> Iterator[None]:
-    """Puts an error of one file aside, so that the other files are shown all the same."""
-    try:
-        yield
-    except UserError as error:
-        errors.append(error)
+def _by_kind(options: argparse.Namespace, errors: list[UserError]) -> dict[str, list[str]]:
+    """Files by kind; errors of files of no kind are put aside, so that the others are shown all the same."""
+    groups: dict[str, list[str]] = {}
+    for path in resolve_files(options.files):
+        try:
+            groups.setdefault(options.kind or detect_format(path), []).append(path)
+        except UserError as error:
+            errors.append(error)
+    return groups
 
 
 def _inspect(
