@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset
 
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.overlay import Overlay, overlay_events
-from lartpc_sparse.data.readers.base import Reader
+from lartpc_sparse.data.readers.base import CountsVoxelsMeanwhile, Reader
 from lartpc_sparse.data.transforms.base import Transform
 from lartpc_sparse.data.transforms.merge_duplicates import merge_duplicates
 from lartpc_sparse.schema import BadEventError, UserError
@@ -107,6 +108,10 @@ class EventDataset(Dataset[Event]):
         """Voxels of every event, as stored in the files; with an overlay, and what it adds on average."""
         counts = self.reader.num_voxels()
         return counts if self._overlay is None else counts + self._overlay.mean_voxels()
+
+    def counting_voxels(self) -> AbstractContextManager[None]:
+        """Voxels are counted in the background of a block, where the reader can do that, and known at its end."""
+        return self.reader.counting_voxels() if isinstance(self.reader, CountsVoxelsMeanwhile) else nullcontext()
 
     def __getitem__(self, where: tuple[int, int]) -> Event:
         """The transformed event `where` = (epoch, index); see `read_pair`."""

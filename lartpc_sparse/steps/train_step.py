@@ -37,9 +37,6 @@ def run_training(
     seed_everything(config.run.seed, verbose=False)
     device = choose_device(config.run)
     set_matmul_precision(device)
-    network = Network(config.model, choose_engine(config.run).engine)
-    if config.weights is not None:
-        load_weights(network, find_weights(config.weights), fresh=config.train.fresh_heads)
     validation = config.data.validation
     data = TrainingData(
         train=training_dataset(config, config.data.train, training=True),
@@ -49,6 +46,10 @@ def run_training(
         num_workers=config.data.num_workers(device),
     )
     ranks = ranks or Ranks()
+    with data.counting_voxels(several_ranks=ranks.several):
+        network = Network(config.model, choose_engine(config.run).engine)
+        if config.weights is not None:
+            load_weights(network, find_weights(config.weights), fresh=config.train.fresh_heads)
     ranks.wait()  # `weights` are read, which may be in the folder that is put aside
     if not resume:
         ranks.on_first(lambda: _put_aside(folder.training))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,16 @@ class TrainingData:
             world_size=trainer.world_size,
             filler=FILLER,
         )
+
+    @contextmanager
+    def counting_voxels(self, *, several_ranks: bool) -> Iterator[None]:
+        """Other processes count the voxels that batches are packed by while a block runs; known at its end."""
+        with ExitStack() as stack:
+            if several_ranks or self.batch.max_voxels is not None:
+                for dataset in (self.train, self.validation):
+                    if dataset is not None:
+                        stack.enter_context(dataset.counting_voxels())
+            yield
 
     def first_batches(self, number: int) -> Iterator[Batch]:
         """Some training batches, always the same."""

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from made_events import random_event
 from pilarnet_files import empty_event, raw_event, write_pilarnet
 from test_readers_voxels import write
 
+from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.larcv_file import LarcvFileWriter
 from lartpc_sparse.data.readers import LarcvHdf5Config, LarcvRootConfig, PilarnetConfig, ReaderConfig, VoxelsConfig
 from lartpc_sparse.data.readers import file_counter as counter_module
@@ -339,6 +341,44 @@ def test_a_bad_file_is_an_error_only_when_it_is_asked_for(tmp_path: Path) -> Non
     with FileCounter(names[:3], _visit, "test") as counter:  # what was counted before the error is kept
         assert [counter.num_events(name) for name in names[:3]] == [0, 1, 2]
         assert counter.opened == 0
+
+
+def _visit_and_say_so(path: str) -> FileCount:
+    Path(f"{path}.visited").write_text(str(os.getpid()))
+    return _visit(path)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_files_are_visited_before_the_first_question(tmp_path: Path) -> None:
+    names = [str(tmp_path / str(number)) for number in range(40)]
+    for name in names:
+        Path(name).touch()
+    with FileCounter(names, _visit_and_say_so, "test") as counter:
+        counter.look_ahead()
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("*.visited"))) < len(names):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not counter.found
+        assert [counter.num_events(name) for name in names] == list(range(40))
+    assert str(os.getpid()) not in {path.read_text() for path in tmp_path.glob("*.visited")}
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_voxels_are_counted_while_a_block_runs(tmp_path: Path) -> None:
+    events = [made_event(seed) for seed in range(2)]
+    files = [write_larcv3(tmp_path / f"{number}.h5", events) for number in range(4)]
+    config = LarcvHdf5Config(files=(str(tmp_path / "*.h5"),))
+    expected = config.build().num_voxels().tolist()
+    counted_meanwhile = LarcvHdf5Config(files=(str(tmp_path / "*.h5"),), select=(1, 8)).build()
+    dataset = EventDataset(counted_meanwhile, (), seed=0)
+    with pytest.raises(RuntimeError, match="the block failed"), dataset.counting_voxels():
+        raise RuntimeError("the block failed")
+    with dataset.counting_voxels():
+        pass
+    for file in files:
+        file.unlink()  # nothing is left to open
+    assert dataset.num_voxels().tolist() == expected[1:]
 
 
 def _die(path: str) -> FileCount:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float32, Int, Int64, Num
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.schema import BadEventError, PartConfig
 
-__all__ = ["Reader", "ReaderConfig", "check_energy", "check_semantic", "whole_coords"]
+__all__ = ["CountsVoxelsMeanwhile", "Reader", "ReaderConfig", "check_energy", "check_semantic", "whole_coords"]
 
 
 @runtime_checkable
@@ -60,6 +61,19 @@ class Reader(Protocol):
             BadEventError: the event cannot be used; names file, entry and field.
             UserError: the file cannot be used.
             IndexError: index outside 0..E-1.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsVoxelsMeanwhile(Protocol):
+    """A reader that has to open all files to count voxels, and can let other processes do that."""
+
+    def counting_voxels(self) -> AbstractContextManager[None]:
+        """Voxels are counted in the background of a block; at its end `num_voxels` knows them.
+
+        Raises:
+            UserError: at the end of the block; see `Reader.num_voxels`.
         """
         ...
 

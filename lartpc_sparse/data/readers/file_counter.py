@@ -79,6 +79,13 @@ class FileCounter:
         self._pool = self._bar = None
         self._cache.save(self._new)
 
+    def look_ahead(self) -> None:
+        """Let other processes visit all files from now on, in the background of whatever comes before the questions."""
+        if len(self._todo) >= MIN_PARALLEL and _may_fork():
+            self._start()
+            assert self._pool is not None
+            self._submit(self._pool, len(self._todo))
+
     def num_events(self, file: str) -> int:
         """Events of a file."""
         return self.count(file).num_events
@@ -98,9 +105,12 @@ class FileCounter:
         if self._pool is None:
             return self._visit(file)
         while file not in self._ahead:
-            self._submit(self._pool)
+            self._submit(self._pool, 4 * MAX_PROCESSES)
             if not self._waiting:  # asked for out of order
                 return self._visit(file)
+            if self._bar is None:
+                total = len(self._todo) + sum(len(names) for names, _ in self._waiting)
+                self._bar = self._stack.enter_context(track("count events", total=total, unit="files"))
             names, future = self._waiting.popleft()
             try:
                 self._ahead.update(zip(names, future.result(), strict=True))
@@ -109,8 +119,7 @@ class FileCounter:
                     f"a process that counted events died at one of {len(names)} files, {names[0]} to {names[-1]}; look "
                     "for a damaged one with python -m lartpc_sparse.data.inspect"
                 ) from error
-            if self._bar is not None:
-                self._bar.advance(len(names))
+            self._bar.advance(len(names))
         answer = self._ahead.pop(file)
         if isinstance(answer, Exception):
             raise answer
@@ -121,11 +130,10 @@ class FileCounter:
         context = multiprocessing.get_context("fork")
         pool = ProcessPoolExecutor(processes, mp_context=context)
         self._stack.callback(pool.shutdown, cancel_futures=True)
-        self._bar = self._stack.enter_context(track("count events", total=len(self._todo), unit="files"))
         self._pool = pool
 
-    def _submit(self, pool: ProcessPoolExecutor) -> None:
-        while self._todo and len(self._waiting) < 4 * MAX_PROCESSES:
+    def _submit(self, pool: ProcessPoolExecutor, most_tasks: int) -> None:
+        while self._todo and len(self._waiting) < most_tasks:
             names = [self._todo.popleft() for _ in range(min(FILES_A_TASK, len(self._todo)))]
             self._waiting.append((names, pool.submit(_visit_all, self._visit, names)))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -57,18 +58,27 @@ class LarcvCounts:
                 return tuple(size)
         return None
 
-    def num_voxels(self, index: EventIndex, energy: str) -> Int64[np.ndarray, " E"]:
-        """Voxels of every event; files of which only a part is used are counted in that part."""
+    @contextmanager
+    def voxels_meanwhile(self, index: EventIndex, energy: str) -> Iterator[Callable[[], Int64[np.ndarray, " E"]]]:
+        """Voxels of every event, counted by other processes while the block runs; call what it is given for them.
+
+        Files of which only a part is used are counted in that part.
+        """
         spans = list(index.spans())
         ends = dict(zip(index.files, np.diff(index.offsets).tolist(), strict=True))
         whole = [path for path, first, last in spans if (first, last) == (0, ends[path])]
         visit = partial(_visit_voxels, self._open_file, energy, None)
-        with FileCounter(whole, visit, f"{self._options} voxels {energy}") as counter:
+
+        def counted() -> Int64[np.ndarray, " E"]:
             parts = [
                 counter.count(path) if (first, last) == (0, ends[path]) else self._part(path, energy, (first, last))
                 for path, first, last in spans
             ]
-        return joined_voxels([part.num_voxels for part in parts if part.num_voxels is not None])
+            return joined_voxels([part.num_voxels for part in parts if part.num_voxels is not None])
+
+        with FileCounter(whole, visit, f"{self._options} voxels {energy}") as counter:
+            counter.look_ahead()
+            yield counted
 
     def _part(self, path: str, energy: str, rows: tuple[int, int]) -> FileCount:
         visit = partial(_visit_voxels, self._open_file, energy, rows)

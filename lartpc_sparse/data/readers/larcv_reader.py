@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Int64
@@ -145,8 +146,20 @@ class LarcvReader(IndexedEvents):
     def num_voxels(self) -> Int64[np.ndarray, " E"]:
         """Voxels of every event: from the stored lengths; of dense images, from all their pixels."""
         if self._num_voxels is None:
-            self._num_voxels = self._counts.num_voxels(self._index, self.products.energy)
+            with self.counting_voxels():
+                pass
+        assert self._num_voxels is not None
         return self._num_voxels
+
+    @contextmanager
+    def counting_voxels(self) -> Iterator[None]:
+        """See `CountsVoxelsMeanwhile`."""
+        if self._num_voxels is not None:
+            yield
+            return
+        with self._counts.voxels_meanwhile(self._index, self.products.energy) as counted:
+            yield
+            self._num_voxels = counted()
 
     def read(self, index: int) -> Event:
         """One event.
