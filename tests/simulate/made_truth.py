@@ -42,6 +42,7 @@ class Truth:
             mass_mev=np.full(len(parent), 100.0),
             start=np.array(self.starts, dtype=float).reshape(-1, 3),
             direction=np.tile([0.0, 0.0, 1.0], (len(parent), 1)),
+            start_ns=np.arange(len(parent)) * 10.0,
             interaction=interaction.astype(int),
         )
 
@@ -50,6 +51,7 @@ class Truth:
             coords=np.array([cell for cell, _, _ in self.steps], dtype=int).reshape(-1, 3),
             energy_mev=np.array([mev for _, mev, _ in self.steps], dtype=float),
             dx_mm=np.full(len(self.steps), 2.0),
+            time_ns=np.array([10.0 * row for _, _, row in self.steps], dtype=float),
             track=np.array([row for _, _, row in self.steps], dtype=int),
         )
 

@@ -38,6 +38,7 @@ for index in arguments["indices"]:
         "classes": [event.classes[i] for i in event.labels["semantic"]],
         "coords": event.coords.tolist(),
         "dx": event.labels["dx"].tolist(),
+        "time": event.labels["time"].tolist(),
         "energies": event.energy.tolist(),
         "table": table,
     })
@@ -104,18 +105,23 @@ def test_a_stopping_muon(tables: str) -> None:
     """200 MeV: a range of 762 mm (Groom et al.), all energy seen but for what decay carries away."""
     bunch = {**MUON, "species": [{"particles": ["mu+"], "kinetic_energy_mev": [200, 200]}]}
     events = simulate(list(range(12)), tables=tables, bunches=[bunch], min_voxels=0)["events"]
-    ranges, paths = [], []
+    ranges, paths, decays = [], [], []
     for event in events:
         track = np.array([name == "MIP" for name in event["classes"]])
         along = np.array(event["coords"])[track, 0]
         ranges.append((along.max() - along.min() + 1) * 3.0)
         assert along.min() == 33
         assert 195 < event["energy"] < 260
+        time = np.array(event["time"])
+        assert 0 <= time[track][along == 33].min() < 0.1
+        assert (time[track & (np.array(event["dx"]) > 2.5)] < 4.5).all()  # at the speed of light: 2.5 ns for 764 mm
+        decays += time[[name == "Michel" for name in event["classes"]]].tolist()[:1]
         paths.append(float(np.array(event["dx"])[track].sum()))
         assert ranges[-1] < paths[-1] < 1.2 * ranges[-1]
         assert event["table"]["pdg"][event["table"]["is_primary"].index(1)] == -13
     assert 764 < np.mean(paths) < 1.08 * 764  # with the path of the delta rays that belong to it
     assert 0.95 * 764 < np.mean(ranges) < 764
+    assert 300 < np.mean(decays) < 6600  # a lifetime of 2,197 ns; the mean of twelve, within three deviations
     assert sum("Michel" in event["classes"] for event in events) >= 10
 
 

@@ -67,6 +67,15 @@ def test_energy_and_path_length_of_all_deposits_of_a_voxel_add_up() -> None:
     assert event.labels["dx"][row] == 6.0
 
 
+def test_the_time_of_a_voxel_is_that_of_its_first_deposit() -> None:
+    truth = Truth()
+    truth.track(MUON, [(5, 5, 5), (6, 5, 5), (7, 5, 5)])
+    truth.track(PROTON, [(7, 5, 5), (8, 5, 5), (9, 5, 5)], mev=4.0)  # 10 ns later
+    event = truth.event()
+    times = dict(zip(event.coords[:, 0].tolist(), event.labels["time"].tolist(), strict=True))
+    assert times == {5: 0.0, 6: 0.0, 7: 0.0, 8: 10.0, 9: 10.0}
+
+
 def test_shower_fragments_have_ten_connected_voxels_and_share_a_group() -> None:
     truth = Truth()
     photon = truth.track(PHOTON, start=(5, 5, 5))

@@ -27,7 +27,8 @@ _PROCESSES = {
     "Decay": Process.DECAY,
     "muMinusCaptureAtRest": Process.MUON_CAPTURE,
 }
-_TRACK_COLUMNS = 13
+_TRACK_COLUMNS = 14
+_MM_PER_NS = 299.792458
 _ELECTROMAGNETIC = frozenset((11, -11, 22))
 
 
@@ -90,7 +91,8 @@ class Recorder:
             process, energy = self._process(track.GetCreatorProcess()), track.GetKineticEnergy()
             direction = track.GetMomentumDirection()
             u, v, w = direction.x, direction.y, direction.z
-        return number, parent, pdg, charge, process, energy, mass, x, y, z, u, v, w
+        time = track.GetGlobalTime()
+        return number, parent, pdg, charge, process, energy, mass, x, y, z, u, v, w, time
 
     def _process(self, process: Any) -> Process:
         found = self._processes.get(process)
@@ -125,12 +127,16 @@ class Recorder:
             kinetic_energy_mev=table[:, 5],
             mass_mev=table[:, 6],
             start=(table[:, 7:10] - np.array(corner_mm)) / voxel_mm,
-            direction=table[:, 10:],
+            direction=table[:, 10:13],
+            start_ns=table[:, 13],
             interaction=np.where(parent > 0, -1, of_primary[np.minimum(number, len(of_primary)) - 1]),
         )
 
     def deposits(self, tracks: Tracks, corner_mm: Sequence[float], voxel_mm: float, size: Sequence[int]) -> Deposits:
         """The deposits of the event; the steps of charged particles are cut at the borders of the voxels.
+
+        Their times are those of the beginning of the track and of its way from there at the speed of light, which is a
+        nanosecond or two early for the end of a slow one; to ask Geant4 at every step would take longer.
 
         Args:
             tracks: of the same event.
@@ -152,12 +158,25 @@ class Recorder:
         begin = np.where(tracks.charge[row, None] != 0, begin, end)
         step, share, voxel = split_steps(begin, end)
         length_mm = np.linalg.norm(end - begin, axis=1) * voxel_mm
+        way_mm = _before(row, np.where(tracks.charge[row] != 0, length_mm, 0.0))
         return Deposits(
             coords=np.clip(voxel, 0, np.array(size) - 1),
             energy_mev=steps[step, 0] * share,
             dx_mm=length_mm[step] * share,
+            time_ns=(tracks.start_ns[row] + way_mm / _MM_PER_NS)[step],
             track=row[step],
         )
+
+
+def _before(row: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Of each step, the length of all steps of its track before it."""
+    order = np.argsort(row, kind="stable")
+    behind = np.cumsum(length[order]) - length[order]
+    begins = np.diff(row[order], prepend=-1) != 0
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(row)), 0))
+    found = np.empty(len(row))
+    found[order] = behind - behind[first]
+    return found
 
 
 def make_actions(geant4: Any, recorder: Recorder, limit_step: Callable[[bool], None]) -> tuple[Any, Any]:

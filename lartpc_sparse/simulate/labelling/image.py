@@ -26,8 +26,8 @@ def labelled_event(
 
     Voxels stand in the order of their fragments, those of low energy first, and by their coordinates within one.
     `labels`: `semantic` (the six classes), `fragment` and `instance` (equal), `group` (the fragments of one particle),
-    `interaction`, `pid`, all -1 for low energy, and `dx` (path length of charged particles, mm). `particles`: see
-    `particle_table`.
+    `interaction`, `pid`, all -1 for low energy; `dx` (path length of charged particles, mm) and `time` (of the first
+    deposit, ns since the beginning of the event). `particles`: see `particle_table`.
 
     Raises:
         ValueError: deposits outside the image.
@@ -35,7 +35,7 @@ def labelled_event(
     if not ((deposits.coords >= 0) & (deposits.coords < np.array(image_size))).all():
         raise ValueError(f"{key}: deposits outside the image of size {image_size}")
     voxels = VoxelKeys(image_size)
-    keys, energy, dx, kept = _visible(voxels.encode(deposits.coords), deposits, rules.min_mev)
+    keys, energy, dx, time, kept = _visible(voxels.encode(deposits.coords), deposits, rules.min_mev)
     ancestry = find_ancestry(tracks)
     shares = sum_by(
         ancestry.head[deposits.track[kept]],
@@ -64,6 +64,7 @@ def labelled_event(
             "interaction": _column(fragments.interaction, fragment, -1),
             "pid": _column(fragments.pid, fragment, -1),
             "dx": dx[order].astype(np.float32),
+            "time": time[order].astype(np.float32),
         },
         particles=particle_table(tracks, fragments, fragment, split_tracks(fragments.semantic, fragments.pid)[0]),
     )
@@ -71,14 +72,18 @@ def labelled_event(
 
 def _visible(
     keys: Int64[np.ndarray, " M"], deposits: Deposits, min_mev: float
-) -> tuple[Int64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], np.ndarray]:
-    """Voxels above the threshold, their energy and path length, and which deposits are in one."""
+) -> tuple[
+    Int64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], np.ndarray
+]:
+    """Voxels above the threshold, their energy, path length and time, and which deposits are in one."""
     unique, inverse = np.unique(keys, return_inverse=True)
     # Of nothing, bincount makes whole numbers.
     energy = np.bincount(inverse, deposits.energy_mev, minlength=len(unique)).astype(np.float64)
     dx = np.bincount(inverse, deposits.dx_mm, minlength=len(unique)).astype(np.float64)
+    time = np.full(len(unique), np.inf)
+    np.minimum.at(time, inverse, deposits.time_ns)
     visible = (energy >= min_mev) & (energy > 0)
-    return unique[visible], energy[visible], dx[visible], visible[inverse]
+    return unique[visible], energy[visible], dx[visible], time[visible], visible[inverse]
 
 
 def _column(

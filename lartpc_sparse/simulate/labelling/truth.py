@@ -36,6 +36,7 @@ class Tracks:
         mass_mev: rest mass.
         start: where it starts, in voxels: voxel i reaches from i to i + 1.
         direction: unit vector at the start; zero where it was not asked for.
+        start_ns: time of the start since the beginning of the event.
         interaction: of primaries, the number of their vertex; -1 for all others.
     """
 
@@ -48,6 +49,7 @@ class Tracks:
     mass_mev: Float[np.ndarray, " T"]
     start: Float[np.ndarray, "T 3"]
     direction: Float[np.ndarray, "T 3"]
+    start_ns: Float[np.ndarray, " T"]
     interaction: Int[np.ndarray, " T"]
 
     def __post_init__(self) -> None:
@@ -69,10 +71,12 @@ class Deposits:
         coords: voxel of the deposit.
         energy_mev: deposited energy.
         dx_mm: path length in the voxel; 0 for what neutral particles leave.
+        time_ns: since the beginning of the event.
         track: row in `Tracks`.
     """
 
     coords: Int[np.ndarray, "M 3"]
     energy_mev: Float[np.ndarray, " M"]
     dx_mm: Float[np.ndarray, " M"]
+    time_ns: Float[np.ndarray, " M"]
     track: Int[np.ndarray, " M"]
