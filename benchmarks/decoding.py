@@ -122,9 +122,9 @@ def main() -> None:
         print(f"{refinement.kind:19} {clean:7.1f} ms, {noisy:5.1f} ms with a tenth of the voxels apart")
 
     head, features = graph_head(event)
-    reaches = [head.config.linkage[name].reach for name in head.config.classes]
-    pairs, _ = head.scored_edges({"features": features}, batch, classes, reaches)
-    took = median_ms(lambda: head.scored_edges({"features": features}, batch, classes, reaches), options.repeats)
+    edges = [(own.reach, own.far) for own in (head.config.linkage[name] for name in head.config.classes)]
+    pairs, _ = head.scored_edges({"features": features}, batch, classes, edges)
+    took = median_ms(lambda: head.scored_edges({"features": features}, batch, classes, edges), options.repeats)
     print(f"voxel graph, edges  {took:7.1f} ms ({len(pairs)} edges)")
     took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
     print(f"voxel graph, whole  {took:7.1f} ms")
