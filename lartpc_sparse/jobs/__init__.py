@@ -7,6 +7,7 @@ from lartpc_sparse.jobs.errors import (
     OutputError,
     RankError,
     Stopped,
+    input_error,
     output_error,
 )
 from lartpc_sparse.jobs.event_log import EventLog, note
@@ -33,6 +34,7 @@ __all__ = [
     "Stopped",
     "end_readers_with_the_job",
     "find_ranks",
+    "input_error",
     "joined",
     "launched",
     "leave_signals_to_the_job",

@@ -103,8 +103,11 @@ def test_shards_share_a_directory_that_a_whole_job_does_not(tmp_path: Path) -> N
             pass
         with pytest.raises(LockedError), running(tmp_path, Ranks()):
             pass
-    with running(tmp_path, Ranks()):
+    shares = {f"heartbeat.json.{number}-of-2" for number in range(2)}
+    assert shares <= {path.name for path in tmp_path.iterdir()}  # operators still see how they ended
+    with running(tmp_path, Ranks()):  # as a run that joins them
         pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "heartbeat.json"]
 
 
 def test_the_event_log_survives_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

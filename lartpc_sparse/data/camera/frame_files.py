@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.camera.frame_writer import FRAMES_FORMAT, ORDER
 from lartpc_sparse.data.readers.files import open_hdf5
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["FrameFile", "open_frames", "run_and_event"]
@@ -57,10 +58,10 @@ def open_frames(path: str) -> FrameFile:
         return _FORMATS[ending](path)
     except UserError:
         raise
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except Exception as error:  # each library raises its own
-        raise UserError(f"{path} cannot be opened as {ending} ({error}); it is damaged or another format") from error
+        raise input_error(path, error) or UserError(
+            f"{path} cannot be opened as {ending} ({error}); it is damaged or another format"
+        ) from error
 
 
 def run_and_event(name: str) -> tuple[int, int]:

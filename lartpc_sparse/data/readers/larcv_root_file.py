@@ -21,6 +21,7 @@ from lartpc_sparse.data.readers.larcv_products import PRODUCT_KINDS
 from lartpc_sparse.data.readers.larcv_raw import Grid, Voxels, VoxelSets
 from lartpc_sparse.data.readers.root_basket import BasketCache
 from lartpc_sparse.data.readers.root_leaf import Leaf, number_type, own_classes, root_damage_named
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["RootFile"]
@@ -40,7 +41,7 @@ class RootFile:
         threshold: pixels of a dense image above this value are voxels.
 
     Raises:
-        UserError: missing, not ROOT, or damaged.
+        UserError: missing, no permission, not ROOT, or damaged.
     """
 
     def __init__(self, path: str, *, cache: BasketCache, projection: int, threshold: float) -> None:
@@ -57,10 +58,8 @@ class RootFile:
                 array_cache=None,
                 custom_classes=own_classes(),
             )
-        except FileNotFoundError as error:
-            raise UserError(f"{path}: no such file") from error
         except Exception as error:  # damage can raise anything, see `root_damage_named`
-            raise UserError(
+            raise input_error(path, error) or UserError(
                 f"{path} cannot be opened as ROOT ({type(error).__name__}); it is not ROOT, or truncated: copy it again"
             ) from error
         self._raw = Path(path).open("rb")  # noqa: SIM115  closed in `close`
