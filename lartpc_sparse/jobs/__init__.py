@@ -11,6 +11,7 @@ from lartpc_sparse.jobs.errors import (
     output_error,
 )
 from lartpc_sparse.jobs.event_log import EventLog, note
+from lartpc_sparse.jobs.figures import StepFigures
 from lartpc_sparse.jobs.files import replace_durably, require_space, sync_folder
 from lartpc_sparse.jobs.heartbeat import Heartbeat
 from lartpc_sparse.jobs.job import running
@@ -30,6 +31,7 @@ __all__ = [
     "RankError",
     "Ranks",
     "Shard",
+    "StepFigures",
     "StopSignals",
     "Stopped",
     "end_readers_with_the_job",

@@ -100,6 +100,15 @@ class Ranks:
             dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=_waiting_group())
         return bool(flag.item())
 
+    def of_all(self, value: T) -> list[T]:
+        """The values of all ranks, in their order; on every rank."""
+        if not self.several:
+            return [value]
+        values: list[Any] = [None] * self.size
+        with _lost_ranks():
+            dist.all_gather_object(values, value, group=_waiting_group())
+        return values
+
     def _from_first(self, value: Any) -> Any:
         box = [value]
         with _lost_ranks():

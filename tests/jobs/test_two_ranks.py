@@ -54,6 +54,29 @@ def test_two_ranks_have_the_losses_of_one(runner: Runner, job_chain: JobChain, t
     assert {event["rank"] for event in events(tmp_path / "two")} == {0, 1}
 
 
+def test_the_end_of_a_step_tells_speed_and_memory_of_all_ranks(
+    runner: Runner, job_chain: JobChain, tmp_path: Path
+) -> None:
+    steps = job_chain("run", "train.epochs=1", "data.test.limit=4", only="train predict")
+    assert runner.run_ranks(steps) == [0, 0], runner.output
+    found = events(tmp_path / "run")
+    for step in ("train", "predict"):
+        ended = [event for event in found if event["event"] == "progress" and event["of"] == step]
+        ended = [event for event in ended if event["state"] == "ended"]
+        done = {event["rank"]: event for event in found if event["event"] == "step_done" and event["step"] == step}
+        assert {event["rank"] for event in ended} == set(done) == {0, 1}
+        assert min(event["voxels"] for event in ended) > 0
+        together = done[0]["all_ranks"]
+        voxels, seconds = sum(event["voxels"] for event in ended), max(event["seconds"] for event in ended)
+        assert together["rate"] == pytest.approx(voxels / seconds)
+        assert together["rate"] > max(event["voxels"] for event in ended) / seconds
+        assert together["peak_memory"]["host"] == max(done[rank]["peak_memory"]["host"] for rank in (0, 1))
+        assert "all_ranks" not in done[1]
+        (line,) = (line for line in runner.output.splitlines() if line.startswith(f"{step}: wrote"))
+        assert f"{together['rate']:,.0f} voxels/s" in line
+        assert "highest of 2 ranks" in line
+
+
 def test_accumulated_gradients_and_other_norms(runner: Runner, job_chain: JobChain, tmp_path: Path) -> None:
     shared = ("model.backbone.norm=layer", "train.accumulate=2", "data.train.limit=6", "train.epochs=1")
     assert runner.run(job_chain("one", *shared, "data.batch.events=2")) == 0, runner.output
