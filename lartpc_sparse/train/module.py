@@ -18,9 +18,9 @@ from lartpc_sparse.jobs import LossError, Ranks, note
 from lartpc_sparse.network import Network
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.train.bad_batch import save_batch
-from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
+from lartpc_sparse.train.config import TrainConfig
 from lartpc_sparse.train.gathered import gather_batch, gather_outputs
-from lartpc_sparse.train.muon import Muon
+from lartpc_sparse.train.optimizers import build_optimizer
 from lartpc_sparse.train.schedule import rate_factor
 from lartpc_sparse.weights import CHECKPOINT_KEY
 
@@ -200,7 +200,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimiser and a schedule that acts at every step."""
-        optimizer = _optimizer(self.config.optimizer, self.network)
+        optimizer = build_optimizer(self.config.optimizer, self.network)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, self.total_steps, self.config.schedule)
         )
@@ -215,15 +215,3 @@ class TrainingModule(pl.LightningModule):
             "epoch": self.trainer.current_epoch,
             "batch": progress.completed,
         }
-
-
-def _optimizer(config: OptimizerConfig, network: Network) -> torch.optim.Optimizer:
-    parameters = network.parameters()
-    if config.kind == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
-        )
-    if config.kind == "muon":
-        return Muon(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)
