@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.camera.frame_writer import FRAMES_FORMAT, ORDER
 from lartpc_sparse.data.readers.files import open_hdf5
+from lartpc_sparse.data.readers.root_claims import check_root_object, check_root_streamers
 from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
@@ -110,14 +111,20 @@ class _RootFrames:
     def __init__(self, path: str) -> None:
         import uproot
 
+        self._path = path
         self._file: Any = uproot.open(path, object_cache=None, array_cache=None)
+        check_root_streamers(self._file, path)
         classes = self._file.classnames(cycle=False)
         self.names = _ordered([name for name, kind in classes.items() if kind.startswith("TH2")], path)
-        axes = self._file[self.names[0]].axes
+        axes = self._histogram(0).axes
         self.shape = (len(axes[1]), len(axes[0]))
 
     def read(self, entry: int) -> Shaped[np.ndarray, "H W"]:
-        return np.ascontiguousarray(self._file[self.names[entry]].values(flow=False).T)
+        return np.ascontiguousarray(self._histogram(entry).values(flow=False).T)
+
+    def _histogram(self, entry: int) -> Any:
+        check_root_object(self._file, self.names[entry], self._path)
+        return self._file[self.names[entry]]
 
     def close(self) -> None:
         self._file.close()

@@ -20,6 +20,7 @@ from lartpc_sparse.data.readers.larcv_particles import root_column_names, tidy_c
 from lartpc_sparse.data.readers.larcv_products import PRODUCT_KINDS
 from lartpc_sparse.data.readers.larcv_raw import Grid, Voxels, VoxelSets
 from lartpc_sparse.data.readers.root_basket import BasketCache
+from lartpc_sparse.data.readers.root_claims import check_root_object, check_root_streamers
 from lartpc_sparse.data.readers.root_leaf import Leaf, number_type, own_classes, root_damage_named
 from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
@@ -64,14 +65,14 @@ class RootFile:
             ) from error
         self._raw = Path(path).open("rb")  # noqa: SIM115  closed in `close`
         with root_damage_named(path, "the list of trees"):
+            check_root_streamers(self._file, path)
             matches = [_TREE.match(name) for name in self._file.keys(recursive=False, cycle=False)]
             self._products = tuple(sorted({match["product"] for match in matches if match}))
         self._trees: dict[str, tuple[int, dict[str, Any]]] = {}
         self._broken: dict[str, UserError] = {}
         self._leaves: dict[tuple[str, str], Leaf] = {}
         self._columns: dict[str, dict[str, str]] = {}
-        self._grids: dict[str, Grid | None] = {}
-        """The grid of all events of a product; None: they differ."""
+        self._grids: dict[str, Grid | None] = {}  # of all events of a product; None: they differ
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -205,6 +206,7 @@ class RootFile:
         if product not in self._trees:
             try:
                 with root_damage_named(self._path, f"the tree of {product}"):
+                    check_root_object(self._file, f"{product}_tree", self._path)
                     tree = self._file[f"{product}_tree"]
                     branches = {branch.name: branch for branch in tree.itervalues(recursive=True)}
                     self._trees[product] = int(tree.num_entries), branches
