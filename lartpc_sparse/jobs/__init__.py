@@ -17,7 +17,7 @@ from lartpc_sparse.jobs.free_memory import free_memory_bytes, memory_limited
 from lartpc_sparse.jobs.heartbeat import Heartbeat
 from lartpc_sparse.jobs.job import running
 from lartpc_sparse.jobs.lock import locked
-from lartpc_sparse.jobs.ranks import Ranks, find_ranks, joined, launched
+from lartpc_sparse.jobs.ranks import Ranks, find_ranks, joined, launched, lost_ranks_named
 from lartpc_sparse.jobs.resources import forget_peak_memory, memory_bytes, peak_memory_bytes
 from lartpc_sparse.jobs.shard import Shard
 from lartpc_sparse.jobs.stop import StopSignals, end_readers_with_the_job, leave_signals_to_the_job, stopping_at_once
@@ -44,6 +44,7 @@ __all__ = [
     "launched",
     "leave_signals_to_the_job",
     "locked",
+    "lost_ranks_named",
     "memory_bytes",
     "memory_limited",
     "note",

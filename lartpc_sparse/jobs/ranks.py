@@ -19,12 +19,14 @@ import torch.distributed as dist
 from lartpc_sparse.jobs.errors import RankError, output_error
 from lartpc_sparse.schema import UserError
 
-__all__ = ["Ranks", "find_ranks", "first_host", "joined", "launched"]
+__all__ = ["Ranks", "find_ranks", "first_host", "joined", "launched", "lost_ranks_named"]
 
 T = TypeVar("T")
 
 _STEP_TIMEOUT = timedelta(minutes=30)
 """Longest time that the ranks of a training may differ in one step; a rank that dies is noticed at once."""
+_LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer")
+"""What gloo says when a rank is gone; it has no error class of its own. NCCL has."""
 _WAIT = timedelta(days=14)
 """Longest time that ranks wait for the first one, which simulates or evaluates."""
 
@@ -224,6 +226,22 @@ def _lost_ranks() -> Iterator[None]:
         raise RankError(
             f"the connection to another rank is lost, it has ended or its node is gone ({error})"
         ) from error
+
+
+@contextmanager
+def lost_ranks_named() -> Iterator[None]:
+    """For work in which torch itself speaks with the other ranks, as it does in a backward pass.
+
+    Raises:
+        RankError: the block failed because the connection to another rank is lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, dist.DistError) and not any(words in text for words in _LOST):
+            raise
+        raise RankError(f"the connection to another rank is lost, it has ended or its node is gone ({text})") from error
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> bool:

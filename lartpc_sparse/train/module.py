@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.jobs import LossError, Ranks, note
+from lartpc_sparse.jobs import LossError, RankError, Ranks, note
 from lartpc_sparse.network import Network
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.train.bad_batch import save_batch
@@ -126,6 +126,20 @@ class TrainingModule(pl.LightningModule):
 
     def _bad_loss(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Refuse a loss, or give one without effect in its place."""
+        if bool(torch.isfinite(loss.detach())):
+            if self.config.on_bad_loss == "stop":
+                raise RankError(
+                    "the loss of another rank is not finite; it has said why, and kept its events", LossError.exit_code
+                )
+        else:
+            self._tell_bad_loss(loss, terms, batch)
+        with torch.no_grad():
+            for name, value in self.network.named_buffers():
+                value.copy_(self._statistics[name])
+        return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
+
+    def _tell_bad_loss(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> None:
+        """Keep the batch, and say which events made the loss, as an error unless such batches are left out."""
         values = {name: float(value.detach()) for name, value in terms.items()}
         bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
         kept: Path | None = None
@@ -141,12 +155,8 @@ class TrainingModule(pl.LightningModule):
                 f"{text}; they are kept in {kept}: look at these events, or lower train.optimizer.lr or "
                 "train.clip_norm, or leave such batches out with train.on_bad_loss: skip. The last checkpoint is kept"
             )
-        if self.ranks.first:
+        if kept is not None:
             logger.warning("%s; the batch is left out and kept in %s", text, kept)
-        with torch.no_grad():
-            for name, value in self.network.named_buffers():
-                value.copy_(self._statistics[name])
-        return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None

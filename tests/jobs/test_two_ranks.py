@@ -136,11 +136,76 @@ def test_a_rank_that_dies_ends_the_job_and_the_next_one_continues(
     os.kill(ranks[1], signal.SIGKILL)
     codes = [runner.wait(number) for number in ranks]
     assert codes[1] == -signal.SIGKILL
-    assert codes[0] in (1, 6), runner.output
+    assert codes[0] == 6, runner.output
     assert runner.run_ranks(job_chain("hurt", *options)) == [0, 0], runner.output
     assert training_log(tmp_path / "hurt") == training_log(tmp_path / "whole")
     ours, theirs = weights(tmp_path / "hurt"), weights(tmp_path / "whole")
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_rank_that_dies_while_predicting_ends_the_job_and_the_next_one_continues(
+    runner: Runner, job_chain: JobChain, tmp_path: Path
+) -> None:
+    assert runner.run(job_chain("train", "train.epochs=1", "data.train.limit=2")) == 0, runner.output
+    options = (
+        f"predict.checkpoint={tmp_path / 'train' / 'training' / 'best.ckpt'}",
+        "data.test.limit=40",
+        "predict.part_events=1",
+    )
+    assert runner.run(job_chain("whole", *options, only="predict")) == 0, runner.output
+    folder = tmp_path / "hurt"
+    ranks = runner.start_ranks(job_chain("hurt", *options, only="predict"))
+
+    def parts_done() -> set[int]:
+        done = (event for event in events(folder) if event["event"] == "part_done" and event["rank"] == 1)
+        return {event["part"] for event in done}
+
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not ((folder / "events.jsonl").exists() and parts_done()):
+        time.sleep(0.005)
+    os.kill(ranks[1], signal.SIGKILL)
+    assert [runner.wait(number) for number in ranks] == [6, -signal.SIGKILL], runner.output
+    kept = parts_done()
+    assert 0 < len(kept) < 20
+    assert not (folder / "predictions.h5").exists()
+    assert runner.run_ranks(job_chain("hurt", *options, only="predict")) == [0, 0], runner.output
+    done = [event["part"] for event in events(folder) if event["event"] == "part_done"]
+    assert sorted(done) == list(range(40))  # what was done before is not done again
+    assert_same_columns(tmp_path / "whole" / "predictions.h5", folder / "predictions.h5")
+
+
+@pytest.mark.parametrize("losses", ["global", "local"])
+@pytest.mark.parametrize("action", ["stop", "skip"])
+def test_a_loss_that_is_not_finite_on_one_of_two_ranks(
+    runner: Runner, job_chain: JobChain, tmp_path: Path, losses: str, action: str
+) -> None:
+    # The loss of event 2 is not a number: with local losses, of one rank alone.
+    options = (
+        f"train.loss_across_ranks={losses}",
+        f"train.on_bad_loss={action}",
+        "data.validation=null",
+        "data.train.limit=4",
+        "data.batch.events=1",
+        "train.epochs=1",
+        "model.heads={bad: {kind: 'bad_head:BadConfig'}}",
+    )
+    codes = runner.run_ranks(job_chain("run", *options))
+    found = events(tmp_path / "run")
+    bad = [event for event in found if event["event"] == "bad_loss"]
+    kept = sorted((tmp_path / "run" / "training").glob("bad_batch_*.npz"))
+    assert len(bad) == (2 if losses == "global" else 1)
+    assert len({event["step"] for event in bad}) == 1
+    assert len(kept) == 1
+    with np.load(kept[0], allow_pickle=False) as batch:
+        assert 2 in batch["event_entry"]
+        assert len(batch["event_entry"]) == len(bad)
+    if action == "stop":
+        assert codes == [5, 5], runner.output
+        assert runner.output.count("the loss became nan") == len(bad)
+        assert not (tmp_path / "run" / "training" / "last.ckpt").exists()
+    else:
+        assert codes == [0, 0], runner.output
+        assert all(torch.isfinite(value).all() for value in weights(tmp_path / "run").values())
 
 
 def test_a_signal_on_one_rank_stops_all_of_them_at_one_step(
