@@ -63,7 +63,7 @@ container-test: $(STAMP) ## lint the container files and run their steps without
 container-chroot: $(STAMP) ## run the steps of a Dockerfile in chroots (root, debootstrap; DOCKERFILE=, CHROOT= name file and folder)
 	$(PIP) install dockerfile-parse==2.0.1
 	$(BIN)/python scripts/container_chroot.py $(DOCKERFILE) --work $(CHROOT) \
-		--skip $(if $(findstring v100,$(DOCKERFILE)),minkowski/build.sh)
+		--skip $(if $(findstring v100,$(DOCKERFILE)),minkowski/build.sh '/opt/minkowski /opt/minkowski')
 
 minkowski: $(STAMP) ## build MinkowskiEngine from PyPI's source package and run the contract tests on it
 	scripts/install_minkowski.sh $(BIN)/python

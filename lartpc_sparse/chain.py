@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from lartpc_sparse.config import ChainConfig
-from lartpc_sparse.jobs import EventLog, Ranks, Shard, joined, launched, note, peak_memory_bytes, running
+from lartpc_sparse.jobs import EventLog, Ranks, Shard, StepFigures, joined, launched, note, peak_memory_bytes, running
 from lartpc_sparse.report import write_report
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps import RunFolder, run_evaluation, run_prediction, run_simulation, run_training, run_tuning
@@ -108,15 +108,13 @@ def _state(step: str, config: ChainConfig, folder: RunFolder) -> tuple[str, dict
 
 
 def _tell_end(job: _Job, step: str, seconds: float, folder: RunFolder) -> None:
-    """The end of a step, with its speed and the memory it took."""
-    peak = peak_memory_bytes()
-    progress = job.log.ended.get(step, {})
-    rate, unit = progress.get("rate"), progress.get("rate_unit")
-    note("step_done", step=step, seconds=round(seconds, 3), rate=rate, rate_unit=unit, peak_memory=peak)
+    """The end of a step, with its speed and the memory it took: in the log of each rank, and of all on the terminal."""
+    own = StepFigures.of_progress(job.log.ended.get(step, {}), peak_memory_bytes())
+    together = StepFigures.together(job.ranks.of_all(own))
+    of_all = {"all_ranks": together.record} if job.ranks.several and job.ranks.first else {}
+    note("step_done", step=step, seconds=round(seconds, 3), **own.record, **of_all)
     what = f"part {job.shard}" if job.shard is not None else str(_output(step, folder))
-    speed = "" if rate is None else f"{rate:,.0f} {unit}, "
-    memory = ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in peak.items() if size)
-    _say(job.console, f"{step}: wrote {what} ({timedelta(seconds=round(seconds))}, {speed}peak memory {memory})")
+    _say(job.console, f"{step}: wrote {what} ({timedelta(seconds=round(seconds))}, {together})")
 
 
 def _finish(console: Console, folder: RunFolder, wanted: list[str]) -> None:

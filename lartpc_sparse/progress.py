@@ -17,6 +17,7 @@ from rich.console import Console
 __all__ = ["Progress", "ProgressOptions", "track"]
 
 _events = logging.getLogger("lartpc_sparse.events")
+_events.propagate = False  # for the log of a job; a terminal that shows what is logged has the lines below
 
 
 @dataclass(frozen=True)

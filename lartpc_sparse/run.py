@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check configuration, files, disk and device, estimate time and memory from one batch, and stop",
+        help="check configuration, files, disk and device, try the largest batch for time and memory, and stop",
     )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of a chain file and stop")
     parser.add_argument("--version", action="version", version=f"lartpc_sparse {__version__}")

@@ -1,8 +1,9 @@
 """Runs the steps of a Dockerfile in chroots, stage by stage, where no container engine is at hand; needs root.
 
 Each base image is replaced by a fresh system that debootstrap makes of the same distribution, with the packages that
-the image has and the steps need. RUN, ENV, COPY, WORKDIR and USER do what they do in an image; the command of
-HEALTHCHECK is run at the end, as the image's user. What cannot run without the base image (nvcc): `--skip`.
+the image has and the steps need; a stage that begins from an earlier one lies on top of it, as an overlay. RUN, ENV,
+COPY, WORKDIR and USER do what they do in an image, and the size of each layer is said; the command of HEALTHCHECK is
+run at the end, as the image's user. What cannot run without the base image (nvcc): `--skip`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from string import Template
 
 from dockerfile_parse import DockerfileParser
 
@@ -57,6 +59,21 @@ class Stage:
         for name in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
             if Path(name).exists():
                 shutil.copy(name, self.folder / name.lstrip("/"))
+        self._bind(binds)
+
+    def begin_from(self, origin: Stage, binds: list[str]) -> None:
+        """Go on from the end of an earlier stage, which stays as it is."""
+        say(f"FROM {origin.folder.name}, an earlier stage")
+        above, work = (self.folder.with_name(f"{self.folder.name}-{name}") for name in ("layer", "work"))
+        for folder in (self.folder, above, work):
+            folder.mkdir(parents=True)
+        layers = f"lowerdir={origin.folder},upperdir={above},workdir={work}"
+        run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.folder)])
+        self.mounted.callback(run, ["umount", "-l", str(self.folder)])
+        self.env, self.workdir, self.user = dict(origin.env), origin.workdir, origin.user
+        self._bind(binds)
+
+    def _bind(self, binds: list[str]) -> None:
         for name in ("/proc", "/dev", *binds):
             target = self.folder / name.lstrip("/")
             target.mkdir(parents=True, exist_ok=True)
@@ -99,6 +116,13 @@ class Stage:
                 shutil.copy2(source, into)
         if "chown" in options:
             run(["chown", "-R", options["chown"], str(place)])
+        sys.stdout.write(f"-- {size_of(place) / 1e6:,.1f} MB\n")
+
+
+def size_of(place: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if not path.is_symlink()]
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def say(text: str) -> None:
@@ -144,6 +168,8 @@ def step(stage: Stage, instruction: str, value: str, stages: dict[str, Stage], c
         stage.workdir = value
     elif instruction == "USER":
         stage.user = value
+        users = [line.split(":") for line in (stage.folder / "etc/passwd").read_text().splitlines()]
+        stage.env["HOME"] = next(fields[5] for fields in users if value in (fields[0], fields[2]))
     elif instruction == "HEALTHCHECK":
         say("HEALTHCHECK")
         stage.run(json.loads(value[value.index("CMD") + 3 :]))
@@ -157,7 +183,7 @@ def main() -> int:
     parser.add_argument("dockerfile", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="empty or new folder for the chroots; gigabytes")
     parser.add_argument("--bind", nargs="*", default=[], help="folders of this machine that pip's settings need")
-    parser.add_argument("--skip", nargs="*", default=[], help="leave out RUN lines with one of these words")
+    parser.add_argument("--skip", nargs="*", default=[], help="leave out lines of RUN and COPY with one of these texts")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("error: debootstrap and chroot need root")
@@ -165,17 +191,25 @@ def main() -> int:
         raise SystemExit(f"error: {options.work} is not empty; remove it, or name another folder")
     context = build_context(options.work / "context")
     stages: dict[str, Stage] = {}
+    arguments: dict[str, str] = {}
     with ExitStack() as mounted:
         stage: Stage | None = None
         for line in DockerfileParser(fileobj=BytesIO(options.dockerfile.read_bytes())).structure:
             instruction, value = line["instruction"], line["value"]
             if instruction == "FROM":
-                words = value.split()
-                stage = stages[words[2] if len(words) == 3 else "final"] = Stage(options.work / f"stage{len(stages)}")
+                words = Template(value).substitute(arguments).split()
+                name = words[2] if len(words) == 3 else "final"
+                stage = Stage(options.work / f"stage-{name}")
                 mounted.enter_context(stage.mounted)
-                stage.begin(words[0], options.bind)
-            elif instruction == "RUN" and any(word in value for word in options.skip):
-                say(f"SKIPPED: RUN {value}")
+                if words[0] in stages:
+                    stage.begin_from(stages[words[0]], options.bind)
+                else:
+                    stage.begin(words[0], options.bind)
+                stages[name] = stage
+            elif instruction == "ARG" and stage is None:
+                name, _, arguments[name] = value.partition("=")
+            elif instruction in ("RUN", "COPY") and any(word in value for word in options.skip):
+                say(f"SKIPPED: {instruction} {value}")
             elif instruction != "COMMENT":
                 assert stage is not None
                 step(stage, instruction, value, stages, context)

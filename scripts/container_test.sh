@@ -27,12 +27,15 @@ fi
 export PATH=$work/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 say "RUN pip install -r requirements.txt"
 pip install --quiet --upgrade-strategy only-if-needed -r "$root/docker/requirements.txt" && echo done
-say "RUN pip install --no-deps ."
-pip install --quiet --no-deps "$work/src" && pip list 2>/dev/null | grep lartpc
+say "RUN pip install --target /opt/package ."
+pip install --quiet 'setuptools==80.9.0'
+LARTPC_SPARSE_REQUIRE_KERNELS=1 pip install --quiet --no-deps --no-build-isolation --target "$work/package" "$work/src"
+echo "$work/package" >"$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lartpc_sparse.pth"
+echo "the layer of the package: $(du -sm "$work/package" | cut -f1) MB"
 say "HEALTHCHECK"
 (cd "$work" && OMP_NUM_THREADS=1 "$work/venv/bin/python" -c 'import lartpc_sparse; print(lartpc_sparse.__file__)' \
   && OMP_NUM_THREADS=1 "$work/venv/bin/python" -m lartpc_sparse.run "$root/docker/healthcheck.yaml" --force 2>&1 | grep wrote)
 say "docker/minkowski/build.sh up to the compiler"
-pip install --quiet 'setuptools==80.9.0' 'wheel==0.45.1'
+pip install --quiet 'wheel==0.45.1'
 PATCH_ONLY=1 bash "$root/docker/minkowski/build.sh" "$root/docker/minkowski" 2>&1 | tail -8
 say "passed"

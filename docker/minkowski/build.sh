@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds MinkowskiEngine 0.5.4 with CUDA 12 into the environment whose pip is first in PATH, for sm_70 to sm_90.
+# Builds MinkowskiEngine 0.5.4 with CUDA 12 and the environment whose pip is first in PATH, for sm_70 to sm_90.
+# Usage: build.sh FOLDER_OF_HEADERS_TXT [TARGET]; it goes into the folder TARGET, or into that environment.
 # The headers that CUDA 12 does not bring along are listed in headers.txt, a line "file header", and put in front.
 set -euo pipefail
 here=$(realpath "$1")
@@ -19,4 +20,4 @@ if [ "${PATCH_ONLY:-}" ]; then exit 0; fi
 export TORCH_CUDA_ARCH_LIST="7.0;7.5;8.0;8.6;9.0" MAX_JOBS="${MAX_JOBS:-4}" FORCE_CUDA=1
 pip wheel --no-deps --no-build-isolation --use-pep517 \
   --config-settings=--global-option=--blas=openblas --config-settings=--global-option=--force_cuda --wheel-dir "$work" .
-pip install --no-deps "$work"/*.whl
+pip install --no-deps ${2:+--target "$2"} "$work"/*.whl

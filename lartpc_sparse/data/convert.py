@@ -21,6 +21,7 @@ from lartpc_sparse.data.readers import Reader, ReaderConfig
 from lartpc_sparse.data.readers.files import resolve_files
 from lartpc_sparse.data.voxel_column import Compression
 from lartpc_sparse.data.writers import READER_KINDS, WRITERS
+from lartpc_sparse.jobs import stopping_at_once
 from lartpc_sparse.schema import UserError
 
 __all__ = ["main", "reader_config"]
@@ -32,7 +33,14 @@ examples:
   python -m lartpc_sparse.data.convert old.root out.h5 --to larcv3 --from larcv_root --set reader.limit=100
 
 Interrupted or killed, the same command goes on where it stopped. The output appears when it is complete.
-exit status: 0 done; 2 something to put right, or the check found a difference; 130 interrupted"""
+
+exit status:
+  0    done
+  1    an error that nobody expected, with a traceback: please report it
+  2    something to put right, or the check found a difference
+  4    the output cannot be written: disk full, quota, read-only, no permission
+  75   stopped by SIGTERM or SIGUSR1; the same command continues
+  130  interrupted with Ctrl-C"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     options = _parser().parse_args(argv)
-    return exit_status(lambda: _run(options), interrupted="interrupted; the same command goes on where it stopped")
+
+    def run() -> None:
+        with stopping_at_once():
+            _run(options)
+
+    return exit_status(run, interrupted="interrupted; the same command goes on where it stopped")
 
 
 def reader_config(files: Sequence[str], kind: str | None, settings: Sequence[str]) -> ReaderConfig:

@@ -9,6 +9,7 @@ import h5py
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.readers.files import damage_named, open_hdf5
 from lartpc_sparse.data.voxel_file import FORMAT as VOXELS
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["detect_format"]
@@ -28,7 +29,7 @@ def detect_format(path: str) -> str:
         with Path(path).open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise input_error(path, error) or UserError(f"{path} cannot be read ({error.strerror or error})") from error
     if start.startswith(_ROOT):
         return "larcv_root"
     if start != _HDF5 and not _is_hdf5(path):

@@ -27,12 +27,17 @@ def crc32(data: Any) -> int:
 
 
 def decompress(data: Any, size: int) -> bytes:
-    """Unpack a zlib stream (RFC 1950) of about `size` bytes when unpacked; its own checksum is compared.
+    """Unpack a zlib stream (RFC 1950) of at most `size` bytes when unpacked; its own checksum is compared.
 
     Raises:
-        ValueError: damage.
+        ValueError: damage, or more bytes, for which no memory is taken.
     """
+    stream = _fastest.decompressobj()
     try:
-        return bytes(_fastest.decompress(data, bufsize=max(size, 1)))
+        unpacked = bytes(stream.decompress(data, max(size, 1)))
     except ERRORS as error:
         raise ValueError(f"its packed data are damaged ({error})") from error
+    if not stream.eof or len(unpacked) > size:
+        fault = "end too early" if len(unpacked) < size else f"unpack to more than the {size} bytes that it claims"
+        raise ValueError(f"its packed data are damaged (they {fault})")
+    return unpacked

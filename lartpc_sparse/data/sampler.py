@@ -56,7 +56,7 @@ def counts_for(events: CountedEvents, batch: BatchConfig) -> Int64[np.ndarray, "
 
 
 def pack_events(
-    order: Int64[np.ndarray, " E"], counts: Int64[np.ndarray, " E"], batch: BatchConfig
+    order: Int64[np.ndarray, " n"], counts: Int64[np.ndarray, " E"], batch: BatchConfig
 ) -> tuple[list[list[int]], bool]:
     """Cut a sequence of events into batches, keeping the order.
 

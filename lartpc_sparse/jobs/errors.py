@@ -7,7 +7,16 @@ import re
 
 from lartpc_sparse.schema import UserError
 
-__all__ = ["EXIT_CODES", "LockedError", "LossError", "OutputError", "RankError", "Stopped", "output_error"]
+__all__ = [
+    "EXIT_CODES",
+    "LockedError",
+    "LossError",
+    "OutputError",
+    "RankError",
+    "Stopped",
+    "input_error",
+    "output_error",
+]
 
 EXIT_CODES: dict[int, str] = {
     0: "the chain is done",
@@ -87,6 +96,17 @@ def output_error(error: BaseException) -> OutputError | None:
                     "give the same command again"
                 )
         seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def input_error(path: object, error: BaseException) -> UserError | None:
+    """What to tell the user when a file is missing or may not be read; None when its content is the matter."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path}: no such file")
+    if isinstance(error, PermissionError):
+        return UserError(
+            f"{path}: no permission to read it; its owner can give it (chmod a+r, and a+x for the folders above it)"
+        )
     return None
 
 

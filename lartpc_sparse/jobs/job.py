@@ -43,6 +43,9 @@ def running(folder: Path, ranks: Ranks, shard: Shard | None = None) -> Iterator[
             others = sorted(folder.glob(f"{LOCK}.*-of-*")) if shard is None else [folder / LOCK]
             for lock in others:  # a whole job and the shards of a step exclude one another
                 refuse_held(lock, folder / lock.name.replace(LOCK, HEARTBEAT))
+            if shard is None:  # no share is at work any more: what their heartbeats said last has been seen
+                for beat in folder.glob(f"{HEARTBEAT}.*-of-*"):
+                    beat.unlink(missing_ok=True)
 
         ranks.on_first(begin)
         log.attach()

@@ -19,12 +19,14 @@ import torch.distributed as dist
 from lartpc_sparse.jobs.errors import RankError, output_error
 from lartpc_sparse.schema import UserError
 
-__all__ = ["Ranks", "find_ranks", "first_host", "joined", "launched"]
+__all__ = ["Ranks", "find_ranks", "first_host", "joined", "launched", "lost_ranks_named"]
 
 T = TypeVar("T")
 
 _STEP_TIMEOUT = timedelta(minutes=30)
 """Longest time that the ranks of a training may differ in one step; a rank that dies is noticed at once."""
+_LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer")
+"""What gloo says when a rank is gone; it has no error class of its own. NCCL has."""
 _WAIT = timedelta(days=14)
 """Longest time that ranks wait for the first one, which simulates or evaluates."""
 
@@ -99,6 +101,15 @@ class Ranks:
         with _lost_ranks():
             dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=_waiting_group())
         return bool(flag.item())
+
+    def of_all(self, value: T) -> list[T]:
+        """The values of all ranks, in their order; on every rank."""
+        if not self.several:
+            return [value]
+        values: list[Any] = [None] * self.size
+        with _lost_ranks():
+            dist.all_gather_object(values, value, group=_waiting_group())
+        return values
 
     def _from_first(self, value: Any) -> Any:
         box = [value]
@@ -215,6 +226,22 @@ def _lost_ranks() -> Iterator[None]:
         raise RankError(
             f"the connection to another rank is lost, it has ended or its node is gone ({error})"
         ) from error
+
+
+@contextmanager
+def lost_ranks_named() -> Iterator[None]:
+    """For work in which torch itself speaks with the other ranks, as it does in a backward pass.
+
+    Raises:
+        RankError: the block failed because the connection to another rank is lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, dist.DistError) and not any(words in text for words in _LOST):
+            raise
+        raise RankError(f"the connection to another rank is lost, it has ended or its node is gone ({text})") from error
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> bool:

@@ -22,9 +22,10 @@ from lartpc_sparse.heads.base import DECODE_TABLE, NETWORK_TABLE
 from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.prediction_data import PredictionBatch, Views
 
-__all__ = ["predict_batch"]
+__all__ = ["AUTOCAST", "predict_batch"]
 
-_FORMATS = {"bf16": torch.bfloat16, "16": torch.float16}
+AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
+"""Number formats of the precisions that autocast is for."""
 
 
 def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictConfig) -> Iterator[Prediction]:
@@ -41,7 +42,7 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
         if batch is not None and names:
             with (
                 torch.inference_mode(),
-                torch.autocast(device.type, _FORMATS.get(config.precision), enabled=config.precision in _FORMATS),
+                torch.autocast(device.type, AUTOCAST.get(config.precision), enabled=config.precision in AUTOCAST),
             ):
                 moved = batch.to(device)
                 begin = time.perf_counter()

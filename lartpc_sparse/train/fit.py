@@ -11,7 +11,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lartpc_sparse.data.sampler import EventBatchSampler
-from lartpc_sparse.jobs import Ranks, StopSignals, note
+from lartpc_sparse.jobs import Ranks, StopSignals, lost_ranks_named, note
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import BatchNorm
@@ -58,6 +58,7 @@ def fit(
         UserError: damaged checkpoints, early stop without validation events.
         LossError: the loss is not finite.
         OutputError: a checkpoint cannot be written.
+        RankError: another rank has ended.
         Stopped: after a signal, once the state is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def fit(
         ranks=ranks,
     )
     try:
-        with stop.noted():
+        with stop.noted(), lost_ranks_named():
             trainer.fit(
                 module,
                 datamodule=EpochLoaders(data, sampler, start),

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.jobs import LossError, Ranks, note
+from lartpc_sparse.jobs import LossError, RankError, Ranks, note
 from lartpc_sparse.network import Network
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.train.bad_batch import save_batch
-from lartpc_sparse.train.config import OptimizerConfig, TrainConfig
+from lartpc_sparse.train.config import TrainConfig
 from lartpc_sparse.train.gathered import gather_batch, gather_outputs
-from lartpc_sparse.train.muon import Muon
+from lartpc_sparse.train.optimizers import build_optimizer
 from lartpc_sparse.train.schedule import rate_factor
 from lartpc_sparse.weights import CHECKPOINT_KEY
 
@@ -126,6 +126,20 @@ class TrainingModule(pl.LightningModule):
 
     def _bad_loss(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Refuse a loss, or give one without effect in its place."""
+        if bool(torch.isfinite(loss.detach())):
+            if self.config.on_bad_loss == "stop":
+                raise RankError(
+                    "the loss of another rank is not finite; it has said why, and kept its events", LossError.exit_code
+                )
+        else:
+            self._tell_bad_loss(loss, terms, batch)
+        with torch.no_grad():
+            for name, value in self.network.named_buffers():
+                value.copy_(self._statistics[name])
+        return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
+
+    def _tell_bad_loss(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch) -> None:
+        """Keep the batch, and say which events made the loss, as an error unless such batches are left out."""
         values = {name: float(value.detach()) for name, value in terms.items()}
         bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
         kept: Path | None = None
@@ -141,12 +155,8 @@ class TrainingModule(pl.LightningModule):
                 f"{text}; they are kept in {kept}: look at these events, or lower train.optimizer.lr or "
                 "train.clip_norm, or leave such batches out with train.on_bad_loss: skip. The last checkpoint is kept"
             )
-        if self.ranks.first:
+        if kept is not None:
             logger.warning("%s; the batch is left out and kept in %s", text, kept)
-        with torch.no_grad():
-            for name, value in self.network.named_buffers():
-                value.copy_(self._statistics[name])
-        return torch.stack([parameter.sum() * 0.0 for parameter in self.network.parameters()]).sum()
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
@@ -200,7 +210,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimiser and a schedule that acts at every step."""
-        optimizer = _optimizer(self.config.optimizer, self.network)
+        optimizer = build_optimizer(self.config.optimizer, self.network)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, self.total_steps, self.config.schedule)
         )
@@ -215,15 +225,3 @@ class TrainingModule(pl.LightningModule):
             "epoch": self.trainer.current_epoch,
             "batch": progress.completed,
         }
-
-
-def _optimizer(config: OptimizerConfig, network: Network) -> torch.optim.Optimizer:
-    parameters = network.parameters()
-    if config.kind == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
-        )
-    if config.kind == "muon":
-        return Muon(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=config.lr, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)

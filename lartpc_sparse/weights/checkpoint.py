@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["BEST", "CHECKPOINT_KEY", "LAST", "read_checkpoint"]
@@ -28,6 +29,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
+        if (refused := input_error(path, error)) is not None:
+            raise refused from error
         reason = str(error).partition("\n")[0]
         cure = ""
         if path.name == BEST and path.with_name(LAST).is_file():

@@ -167,6 +167,32 @@ def test_a_kill_while_parts_are_merged_does_no_harm(
     assert compare_readers(reader, reader_of(output)) is None
 
 
+def test_a_signal_ends_it_with_the_status_of_a_job_that_can_go_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = conversion_module._read
+
+    def read(reader: Reader, index: int, *others: Any) -> Event:
+        if index == 5:
+            signal.raise_signal(signal.SIGTERM)
+        return real(reader, index, *others)
+
+    command = [str(source), str(tmp_path / "out.h5"), "--to", "voxels", "--part-events", "2"]
+    monkeypatch.setattr(conversion_module, "_read", read)
+    assert main(command) == 75
+    assert "goes on where it stopped (SIGTERM)" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert len(list((tmp_path / "out.h5.parts").glob("part-*.h5"))) == 2
+    assert main([*command, "--check"]) == 0
+
+
+def test_the_help_says_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.partition("exit status:")[2]
+    assert [int(line.split()[0]) for line in listed.strip().splitlines()] == [0, 1, 2, 4, 75, 130]
+
+
 def test_parts_of_other_inputs_are_not_used(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     output = tmp_path / "out.h5"
     assert _in_a_process(_Killed(reader_of(source), 5), conversion_to(output)) == -signal.SIGKILL
@@ -288,7 +314,7 @@ def test_a_format_that_is_not_known_is_described(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("hello")
     with pytest.raises(UserError, match=r"neither an HDF5 nor a ROOT file \(it begins with b'hello'\)"):
         detect_format(str(tmp_path / "t.txt"))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"gone\.h5: no such file"):
         detect_format(str(tmp_path / "gone.h5"))
     with h5py.File(tmp_path / "v1.h5", "w") as file:
         file["events"], file["info"] = [1], [1]

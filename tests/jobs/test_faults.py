@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from job_runner import Runner, assert_same_training, events, training_log
+from job_runner import Runner, assert_same_columns, assert_same_training, events, training_log
 
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.prediction_file import Prediction, PredictionWriter
@@ -87,6 +88,80 @@ def test_a_job_says_that_the_disk_is_full(small_disk: Path, runner: Runner, job_
     assert runner.run(command) == 4, runner.output
     assert "the disk is full" in " ".join(runner.output.split())
     assert not list(folder.rglob("*.partial"))
+
+
+@contextmanager
+def nearly_full(disk: Path, free: int) -> Iterator[None]:
+    """Leave so many bytes, and the 4 MB that are spared for closing files, on a file system; room comes afterwards."""
+    found = os.statvfs(disk)
+    filler = disk / "filler"
+    filler.write_bytes(bytes(found.f_bavail * found.f_frsize - free - (4 << 20)))
+    yield
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+
+
+def said(runner: Runner) -> str:
+    return " ".join(runner.output.split())
+
+
+@pytest.fixture
+def prediction(runner: Runner, job_chain: JobChain, tmp_path: Path) -> Callable[[str], list[str]]:
+    """A prediction in a folder; that in the folder `whole` is done."""
+    assert runner.run(job_chain("train", "train.epochs=1", "data.train.limit=2")) == 0, runner.output
+    chosen = f"predict.checkpoint={tmp_path / 'train' / 'training' / LAST}"
+    options = (chosen, "data.test.limit=40", "predict.part_events=4")
+    assert runner.run(job_chain("whole", *options, only="predict")) == 0, runner.output
+    return lambda folder: job_chain("x", *options, f"run.output_dir={folder}", only="predict")
+
+
+def test_disk_full_while_predicting(
+    small_disk: Path, runner: Runner, prediction: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    folder = small_disk / "run"
+    whole = (tmp_path / "whole" / "predictions.h5").stat().st_size
+    with nearly_full(small_disk, whole // 2):
+        assert runner.run(prediction(str(folder))) == 4, runner.output
+        assert "the disk is full" in said(runner)
+        kept = {path: path.stat().st_mtime_ns for path in folder.rglob("part*.h5")}
+        assert 0 < len(kept) < 10
+        assert not list(folder.rglob("*.partial"))
+        assert not (folder / "predictions.h5").exists()
+    assert runner.run(prediction(str(folder))) == 0, runner.output
+    done = [event["part"] for event in events(folder) if event["event"] == "part_done"]
+    assert sorted(done) == list(range(10))  # none twice
+    assert_same_columns(tmp_path / "whole" / "predictions.h5", folder / "predictions.h5")
+
+
+def test_disk_full_while_joining(
+    small_disk: Path, runner: Runner, prediction: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    folder = small_disk / "run"
+    assert runner.run([*prediction(str(folder)), "--shard", "0/1"]) == 0, runner.output
+    with nearly_full(small_disk, 20_000):
+        assert runner.run(prediction(str(folder))) == 4, runner.output
+        assert "the disk is full" in said(runner)
+        assert not (folder / "predictions.h5").exists()
+        assert not list(folder.rglob("*.partial"))
+    assert runner.run(prediction(str(folder))) == 0, runner.output
+    assert [event["event"] for event in events(folder)].count("part_done") == 10
+    assert_same_columns(tmp_path / "whole" / "predictions.h5", folder / "predictions.h5")
+
+
+def test_disk_full_while_converting(small_disk: Path, runner: Runner, tmp_path: Path) -> None:
+    source = str(Path(__file__).resolve().parents[2] / "lartpc_sparse" / "data" / "sample" / "train.h5")
+    options = ["--to", "voxels", "--part-events", "20"]
+    assert runner.run([source, str(tmp_path / "whole.h5"), *options], module="convert") == 0, runner.output
+    command = [source, str(small_disk / "out.h5"), *options]
+    with nearly_full(small_disk, (tmp_path / "whole.h5").stat().st_size // 2):
+        assert runner.run(command, module="convert") == 4, runner.output
+        assert "the disk is full" in said(runner)
+        assert not (small_disk / "out.h5").exists()
+        kept = {path: path.stat().st_mtime_ns for path in (small_disk / "out.h5.parts").glob("part-*.h5")}
+        assert kept
+        assert not list(small_disk.rglob("*.h5.partial"))
+    assert runner.run(command, module="convert") == 0, runner.output
+    assert_same_columns(tmp_path / "whole.h5", small_disk / "out.h5")
 
 
 def test_read_only_output(small_disk: Path, runner: Runner, job_chain: JobChain) -> None:

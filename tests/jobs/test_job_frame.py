@@ -20,6 +20,7 @@ from lartpc_sparse.jobs import (
     LockedError,
     Ranks,
     Shard,
+    StepFigures,
     Stopped,
     StopSignals,
     find_ranks,
@@ -103,8 +104,11 @@ def test_shards_share_a_directory_that_a_whole_job_does_not(tmp_path: Path) -> N
             pass
         with pytest.raises(LockedError), running(tmp_path, Ranks()):
             pass
-    with running(tmp_path, Ranks()):
+    shares = {f"heartbeat.json.{number}-of-2" for number in range(2)}
+    assert shares <= {path.name for path in tmp_path.iterdir()}  # operators still see how they ended
+    with running(tmp_path, Ranks()):  # as a run that joins them
         pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "heartbeat.json"]
 
 
 def test_the_event_log_survives_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,3 +237,16 @@ def test_ranks_on_the_cpu_leave_too_few_gpus_alone(
         with joined(device, launcher) as ranks:
             assert ranks.size == 2
     assert begun == ([] if backend is None else [backend])
+
+
+def test_figures_of_ranks_of_which_some_did_nothing() -> None:
+    ranks = [
+        StepFigures(100, 2.0, "voxels", {"host": 5}),
+        StepFigures(300, 4.0, "voxels", {"host": 3, "gpu": 7}),
+        StepFigures(peak_memory={"host": 9}),
+    ]
+    found = StepFigures.together(ranks)
+    assert found == StepFigures(400, 4.0, "voxels", {"host": 9, "gpu": 7}, ranks=3)
+    assert found.record == {"rate": 100.0, "rate_unit": "voxels/s", "peak_memory": {"host": 9, "gpu": 7}}
+    nothing = StepFigures.together([StepFigures.of_progress({}, {"host": 2**21})])
+    assert (nothing.rate, str(nothing)) == (None, "peak memory host 2 MiB")

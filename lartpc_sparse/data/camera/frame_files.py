@@ -14,6 +14,8 @@ from jaxtyping import Shaped
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.camera.frame_writer import FRAMES_FORMAT, ORDER
 from lartpc_sparse.data.readers.files import open_hdf5
+from lartpc_sparse.data.readers.root_claims import check_root_object, check_root_streamers
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["FrameFile", "open_frames", "run_and_event"]
@@ -57,10 +59,10 @@ def open_frames(path: str) -> FrameFile:
         return _FORMATS[ending](path)
     except UserError:
         raise
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except Exception as error:  # each library raises its own
-        raise UserError(f"{path} cannot be opened as {ending} ({error}); it is damaged or another format") from error
+        raise input_error(path, error) or UserError(
+            f"{path} cannot be opened as {ending} ({error}); it is damaged or another format"
+        ) from error
 
 
 def run_and_event(name: str) -> tuple[int, int]:
@@ -109,14 +111,20 @@ class _RootFrames:
     def __init__(self, path: str) -> None:
         import uproot
 
+        self._path = path
         self._file: Any = uproot.open(path, object_cache=None, array_cache=None)
+        check_root_streamers(self._file, path)
         classes = self._file.classnames(cycle=False)
         self.names = _ordered([name for name, kind in classes.items() if kind.startswith("TH2")], path)
-        axes = self._file[self.names[0]].axes
+        axes = self._histogram(0).axes
         self.shape = (len(axes[1]), len(axes[0]))
 
     def read(self, entry: int) -> Shaped[np.ndarray, "H W"]:
-        return np.ascontiguousarray(self._file[self.names[entry]].values(flow=False).T)
+        return np.ascontiguousarray(self._histogram(entry).values(flow=False).T)
+
+    def _histogram(self, entry: int) -> Any:
+        check_root_object(self._file, self.names[entry], self._path)
+        return self._file[self.names[entry]]
 
     def close(self) -> None:
         self._file.close()

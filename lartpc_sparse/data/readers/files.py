@@ -19,6 +19,7 @@ from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.readers.base import ReaderConfig
 from lartpc_sparse.data.readers.file_list import resolve_files
 from lartpc_sparse.data.readers.global_heap import check_attributes
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = [
@@ -187,14 +188,12 @@ def open_hdf5(path: str) -> h5py.File:
     """An HDF5 file for reading.
 
     Raises:
-        UserError: missing, not HDF5, truncated, not readable, or it claims far more than it stores.
+        UserError: missing, no permission, not HDF5, truncated, or it claims far more than it stores.
     """
     try:  # no locks: many clusters' file systems refuse them, and the file is only read
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNK_CACHE_BYTES)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except DAMAGE as error:
-        raise UserError(
+        raise input_error(path, error) or UserError(
             f"{path} cannot be opened as HDF5 ({error}); it is not HDF5, or truncated: copy it again"
         ) from error
     try:

@@ -20,7 +20,9 @@ from lartpc_sparse.data.readers.larcv_particles import root_column_names, tidy_c
 from lartpc_sparse.data.readers.larcv_products import PRODUCT_KINDS
 from lartpc_sparse.data.readers.larcv_raw import Grid, Voxels, VoxelSets
 from lartpc_sparse.data.readers.root_basket import BasketCache
+from lartpc_sparse.data.readers.root_claims import check_root_object, check_root_streamers
 from lartpc_sparse.data.readers.root_leaf import Leaf, number_type, own_classes, root_damage_named
+from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
 __all__ = ["RootFile"]
@@ -40,7 +42,7 @@ class RootFile:
         threshold: pixels of a dense image above this value are voxels.
 
     Raises:
-        UserError: missing, not ROOT, or damaged.
+        UserError: missing, no permission, not ROOT, or damaged.
     """
 
     def __init__(self, path: str, *, cache: BasketCache, projection: int, threshold: float) -> None:
@@ -57,22 +59,20 @@ class RootFile:
                 array_cache=None,
                 custom_classes=own_classes(),
             )
-        except FileNotFoundError as error:
-            raise UserError(f"{path}: no such file") from error
         except Exception as error:  # damage can raise anything, see `root_damage_named`
-            raise UserError(
+            raise input_error(path, error) or UserError(
                 f"{path} cannot be opened as ROOT ({type(error).__name__}); it is not ROOT, or truncated: copy it again"
             ) from error
         self._raw = Path(path).open("rb")  # noqa: SIM115  closed in `close`
         with root_damage_named(path, "the list of trees"):
+            check_root_streamers(self._file, path)
             matches = [_TREE.match(name) for name in self._file.keys(recursive=False, cycle=False)]
             self._products = tuple(sorted({match["product"] for match in matches if match}))
         self._trees: dict[str, tuple[int, dict[str, Any]]] = {}
         self._broken: dict[str, UserError] = {}
         self._leaves: dict[tuple[str, str], Leaf] = {}
         self._columns: dict[str, dict[str, str]] = {}
-        self._grids: dict[str, Grid | None] = {}
-        """The grid of all events of a product; None: they differ."""
+        self._grids: dict[str, Grid | None] = {}  # of all events of a product; None: they differ
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -206,6 +206,7 @@ class RootFile:
         if product not in self._trees:
             try:
                 with root_damage_named(self._path, f"the tree of {product}"):
+                    check_root_object(self._file, f"{product}_tree", self._path)
                     tree = self._file[f"{product}_tree"]
                     branches = {branch.name: branch for branch in tree.itervalues(recursive=True)}
                     self._trees[product] = int(tree.num_entries), branches

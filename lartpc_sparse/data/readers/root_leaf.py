@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Int64, Shaped, UInt8
 
 from lartpc_sparse.data.event import EventKey
 from lartpc_sparse.data.readers.root_basket import Basket, BasketCache, unpack_zlib
+from lartpc_sparse.data.readers.root_claims import check_root_baskets, check_root_key
 from lartpc_sparse.schema import BadEventError, UserError
 
 __all__ = ["Leaf", "number_type", "own_classes", "root_damage_named"]
@@ -66,7 +68,7 @@ class Leaf:
         read: bytes of the file, from their position and number.
 
     Raises:
-        UserError: the table of baskets is damaged.
+        UserError: the table of baskets is damaged, or claims more than the file can hold.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Leaf:
             starts, sizes = (branch.member(name).tolist() for name in ("fBasketSeek", "fBasketBytes"))
             normal = len(self._first) - 1 - len(branch.embedded_baskets)
             self._places = list(zip(starts[:normal], sizes[:normal], strict=True))
+            check_root_baskets(path, name, self._first, self._places, Path(path).stat().st_size)
         self._type: np.dtype[Any] | None = None
         self._header_bytes = 0
         self._column: np.ndarray | None = None
@@ -140,6 +143,9 @@ class Leaf:
         """One basket, its lengths checked against each other."""
         found = unpack_zlib(self._read, *self._places[number]) if number < len(self._places) else None
         if found is None:  # packed otherwise, or inside the tree: uproot knows all ways
+            if number < len(self._places):
+                start, num_bytes = self._places[number]
+                check_root_key(self._path, f"basket {number} of {self._name}", self._read(start, 16), num_bytes)
             basket = self._branch.basket(number)
             offsets = None if basket.byte_offsets is None else np.asarray(basket.byte_offsets)
             found = np.asarray(basket.data), offsets, basket.num_entries
