@@ -50,7 +50,12 @@ def frame_of(config: CameraConfig) -> FrameImage:
     return FrameImage(EventKey("benchmark", 0), counts, sensor.offset, sensor.noise, sensor.hot | sensor.dead)
 
 
-def event_of(frame: FrameImage) -> Event:
+def significance_of(source: str) -> SignificanceConfig:
+    """The transform that the weights were trained with."""
+    return SignificanceConfig.model_validate(describe(find_weights(source)).transforms[0])
+
+
+def event_of(frame: FrameImage, significance: SignificanceConfig) -> Event:
     """The preprocessed pixels as the network takes them."""
     image = preprocess(frame, [BadPixelsConfig(), SubtractPedestalConfig(), RebinConfig()])
     height, width = image.values.shape
@@ -64,7 +69,7 @@ def event_of(frame: FrameImage) -> Event:
         classes=("background", "signal"),
         labels={"noise": image.sigma.reshape(-1)},
     )
-    return SignificanceConfig().build()(made, np.random.default_rng(0))
+    return significance.build()(made, np.random.default_rng(0))
 
 
 def timed(rounds: int, parts: dict[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
@@ -92,7 +97,8 @@ def main() -> None:
     config = CameraConfig.model_validate({"recoils": recoils, "sensor": {"noise_counts": options.noise}})
     frame, model = frame_of(config), network(options.weights)
     head = next(iter(model.config.heads.values()))
-    event = event_of(frame)
+    significance = significance_of(options.weights)
+    event = event_of(frame, significance)
 
     def infer() -> np.ndarray:
         batch = collate([event])
@@ -102,7 +108,7 @@ def main() -> None:
 
     selected = infer()
     parts: dict[str, Callable[[], object]] = {
-        "network: preprocessing": lambda: event_of(frame),
+        "network: preprocessing": lambda: event_of(frame, significance),
         "network: inference": infer,
         "network: clustering": lambda: head.clusters.find(event.coords[selected], event.energy[selected]),  # type: ignore[attr-defined]
         "classical chain": lambda: classical_chain(frame, ClassicalChainConfig()),

@@ -24,6 +24,11 @@ SMALL = [
     "data.train.pedestal.select=[0, 4]",
     "data.validation.pedestal.select=[0, 4]",
     "data.test.pedestal.select=[0, 4]",
+    *(
+        f"data.{part}.{key}=['${{simulation}}/{stream}_*.h5']"
+        for part in ("train", "validation")
+        for key, stream in (("files", "frames"), ("truth", "truth"))
+    ),
     "data.train.select=[4, 6]",
     "data.validation.select=[6, 7]",
     "data.test.select=[7, 9]",

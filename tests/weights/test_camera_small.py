@@ -44,7 +44,8 @@ def simulated(kind: str, energy: float) -> tuple[Event, np.ndarray]:
         labels={"noise": image.sigma.reshape(-1)},
     )
     light, owner = true_pixels(made["truth"], (side, side), 4)
-    return SignificanceConfig().build()(event, np.random.default_rng(0)), np.where(light >= 0.2, owner, -1).reshape(-1)
+    significance = SignificanceConfig.model_validate(describe(find_weights(NAME)).transforms[0]).build()
+    return significance(event, np.random.default_rng(0)), np.where(light >= 0.2, owner, -1).reshape(-1)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ class Crop:
         size = np.array(per_axis(self.size, event.dim, "crop.size"), dtype=np.int64)
         # An empty event has nothing to be drawn around: its box lies at the origin.
         low = self._first_position(event, size, rng) if len(event) else np.zeros(event.dim, dtype=np.int64)
-        inside = ((event.coords >= low) & (event.coords < low + size)).all(axis=1)
+        inside = np.ones(len(event), dtype=np.bool_)
+        for column, first, side in zip(event.coords.T, low.tolist(), size.tolist(), strict=True):
+            inside &= (column >= first) & (column < first + side)
         kept = event if inside.all() else event.select(np.flatnonzero(inside))
         if not self.shift_to_origin:
             return kept
