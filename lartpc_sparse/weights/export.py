@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lartpc_sparse.heads.tuning import with_settings
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
@@ -32,7 +34,8 @@ def export_weights(
     Paths of the training data do not go into the file.
 
     Args:
-        source: output_dir of a run, a checkpoint, or another weights file.
+        source: output_dir of a run, a checkpoint, or another weights file. Of a run that trained nothing, its
+            `weights` with its options of decoding, thresholds and metrics.
         name: of the weights.
         output: the file to write.
         storage: see `write_weights`.
@@ -49,14 +52,16 @@ def export_weights(
         raise UserError(f"--output {output}: the name of a weights file ends in {SUFFIX}")
     if not name.replace("-", "").replace("_", "").isalnum():
         raise UserError(f"--name {name}: use letters, digits, hyphens and underscores")
-    path = find_weights(source)
+    chain = _chain_without_training(Path(source))
+    path = find_weights(source if chain is None else chain["weights"])
+    folder = path.parent.parent if chain is None else Path(source)
     described = describe(path)
     about = _about(described, trained_on) | {"name": name, "exported": provenance()}
-    scores = _metrics(path, metrics)
+    scores = _metrics(path, folder / "metrics.json", metrics)
     if scores:
         about["metrics"] = scores
     state = read_state(path)
-    model = tuned_model(path, described.model)
+    model = tuned_model(path, described.model if chain is None else chain["model"], folder)
     about["parameters"] = sum(value.numel() for value in state.values() if value.is_floating_point())
     about |= {"storage": storage, "model": model, "transforms": list(described.transforms)}
     write_weights(output, state, about, storage)
@@ -66,10 +71,29 @@ def export_weights(
     return card
 
 
-def tuned_model(path: Path, model: Mapping[str, Any]) -> dict[str, Any]:
-    """The model with the decoding settings that the step `tune` of the run has chosen with these weights."""
+def _chain_without_training(run: Path) -> dict[str, Any] | None:
+    """The resolved chain of a run that used other weights and trained none; None: `run` is something else."""
+    if (run / "training").exists() or not (run / "config.yaml").is_file():
+        return None
     try:
-        tuned = json.loads((path.parent.parent / "tuned.json").read_text(encoding="utf-8"))
+        chain = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{run / 'config.yaml'} cannot be read ({error}); run the chain again") from error
+    usable = isinstance(chain, dict) and chain.get("weights") and chain.get("model")
+    return chain if usable else None
+
+
+def tuned_model(path: Path, model: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """The model with the decoding settings that the step `tune` has chosen with these weights.
+
+    Args:
+        path: of the weights.
+        model: of the chain.
+        folder: of the run that tuned; None: the one that trained.
+    """
+    folder = path.parent.parent if folder is None else folder
+    try:
+        tuned = json.loads((folder / "tuned.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return dict(model)
     if tuned.get("weights_sha256") != sha256_of(path):
@@ -105,13 +129,13 @@ def _began_with(weights: str | None) -> str | None:
     return weights if weights is None or weights in packaged_names() else Path(weights).name
 
 
-def _metrics(path: Path, given: Path | None) -> dict[str, Any]:
+def _metrics(path: Path, own: Path, given: Path | None) -> dict[str, Any]:
     """The numbers of a metrics file that was made with the weights in `path`.
 
     Raises:
         UserError: the given file cannot be read or is of other weights.
     """
-    file = path.parent.parent / "metrics.json" if given is None else given
+    file = own if given is None else given
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

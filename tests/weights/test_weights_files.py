@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lartpc_sparse.network import ModelConfig, Network
+from lartpc_sparse.run import main as run_chain
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights import describe, differences, find_weights, load_weights, read_state, sha256_of
 from lartpc_sparse.weights.__main__ import main
@@ -109,6 +111,27 @@ def test_metrics_of_other_weights_do_not_count(tiny_run: Path, tmp_path: Path) -
     assert "metrics" not in read_about(tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="is not of"):
         export_weights(str(tmp_path / "run"), "other", tmp_path / "other.safetensors", metrics=metrics)
+
+
+def test_a_run_that_trained_nothing_hands_on_its_options_and_numbers(tiny_run: Path, tmp_path: Path) -> None:
+    chain = tmp_path / "chain.yaml"
+    values = {
+        "run": {"output_dir": str(tmp_path / "later")},
+        "weights": str(tiny_run),
+        "data": {"test": {"kind": "sample", "split": "test", "limit": 2}},
+        "model": {"heads": {"semantic": None, "gaps": {"kind": "inpaint", "threshold": 0.37}}},
+        "predict": {},
+        "evaluate": {},
+    }
+    chain.write_text(yaml.safe_dump(values))
+    assert run_chain([str(chain)]) == 0
+    export_weights(str(tmp_path / "later"), "later", tmp_path / "later.safetensors", storage="float32")
+    described = describe(tmp_path / "later.safetensors")
+    assert described.model["heads"]["gaps"]["threshold"] == 0.37
+    assert described.about["metrics"]["events"] == 2
+    ours, theirs = read_state(tmp_path / "later.safetensors"), read_state(find_weights(str(tiny_run)))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_the_command_lists_shows_and_exports(
