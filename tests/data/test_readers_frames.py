@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import Damage, damages, readable
+from damage import Damage, damages, heap_headers, readable
 from frame_events import SIZE, WRITERS, frames, write_hdf5, write_npy, write_truth
 from hypothesis import given, settings
 from reader_contract import ReaderContract
@@ -208,7 +208,8 @@ def test_damaged_copies_give_an_error_or_frames(
         WRITERS[name](good, frames(3))
         flat_pedestal(folder / "pedestal.h5")
     bad = folder / f"bad_{name}"
-    bad.write_bytes(damage.of(good.read_bytes()))
+    content = good.read_bytes()
+    bad.write_bytes(damage.of(content, heap_headers(content)))
     config = {"files": [str(bad)], "pedestal": str(folder / "pedestal.h5"), "preprocess": REBIN_2}
     for event in readable(FramesConfig.model_validate(config)):
         assert len(event) == SIZE[0] * SIZE[1] // 4

@@ -15,6 +15,7 @@ from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.camera.frame_writer import FRAMES_FORMAT, ORDER
 from lartpc_sparse.data.readers.files import open_hdf5
 from lartpc_sparse.data.readers.root_claims import check_root_object, check_root_streamers
+from lartpc_sparse.data.readers.vlen_table import check_entries
 from lartpc_sparse.jobs import input_error
 from lartpc_sparse.schema import UserError
 
@@ -88,6 +89,9 @@ class _Hdf5Frames:
         stacks = [name for name, item in self._file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
         self._stack: h5py.Dataset | None = None
         if as_text(self._file.attrs.get("format", "")) == FRAMES_FORMAT:
+            text = h5py.check_string_dtype(self._file[ORDER].dtype)
+            if text is not None and text.length is None:
+                check_entries(self._file[ORDER])
             self.names: tuple[str, ...] = tuple(name.decode() for name in self._file[ORDER][:])
         elif not flat and len(stacks) == 1:
             self._stack = self._file[stacks[0]]

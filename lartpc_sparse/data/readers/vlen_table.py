@@ -17,7 +17,7 @@ from jaxtyping import Int64
 
 from lartpc_sparse.data.readers.global_heap import HeapChecks
 
-__all__ = ["VlenTable", "stored_entries"]
+__all__ = ["VlenTable", "check_entries", "stored_entries"]
 
 _ENTRY = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 
@@ -63,6 +63,23 @@ class VlenTable:
                     self._heaps.collection(address)
         values: np.ndarray = self._data[where]
         return values
+
+
+def check_entries(data: h5py.Dataset) -> None:
+    """Check a data set of texts or rows of variable length before the library reads it.
+
+    Raises:
+        ValueError: an entry longer than the file, or a damaged heap.
+    """
+    heaps, entries = HeapChecks(data.file), stored_entries(data)
+    if entries is None:
+        heaps.everything()
+        return
+    filled = entries[entries["length"] > 0]
+    if (filled["length"] > Path(data.file.filename).stat().st_size).any():
+        raise ValueError("an entry claims more than the file has bytes")
+    for address in np.unique(filled["address"]).tolist():
+        heaps.collection(address)
 
 
 def stored_entries(data: h5py.Dataset) -> np.ndarray | None:
