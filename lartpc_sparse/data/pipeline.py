@@ -188,6 +188,7 @@ def event_loader(dataset: EventDataset, sampler: EventBatchSampler, *, num_worke
         batch_sampler=sampler,
         collate_fn=_without_events,
         num_workers=num_workers,
+        persistent_workers=num_workers > 0,
         worker_init_fn=leave_signals_to_the_job,
         pin_memory=torch.cuda.is_available(),
     )

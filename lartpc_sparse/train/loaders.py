@@ -78,6 +78,9 @@ class EpochLoaders(pl.LightningDataModule):
         self.data = data
         self.sampler = sampler
         self.start = start
+        # one loader each for all epochs: its reader processes live on, and keep their files open
+        self._train: DataLoader[Event] | None = None
+        self._validation: DataLoader[Event] | None = None
 
     def train_dataloader(self) -> DataLoader[Event]:
         """Batches of the epoch that are still to do."""
@@ -85,15 +88,19 @@ class EpochLoaders(pl.LightningDataModule):
         epoch = self.trainer.current_epoch
         done = self.start.batch if epoch == self.start.epoch else 0
         self.sampler.set_epoch(epoch, start_batch=done)
-        return event_loader(self.data.train, self.sampler, num_workers=self.data.num_workers)
+        if self._train is None:
+            self._train = event_loader(self.data.train, self.sampler, num_workers=self.data.num_workers)
+        return self._train
 
     def val_dataloader(self) -> DataLoader[Event] | list[Any]:
         """Batches of the validation, if there is one."""
         if self.data.validation is None:
             return []
-        assert self.trainer is not None
-        sampler = self.data.sampler(self.trainer, training=False)
-        return event_loader(self.data.validation, sampler, num_workers=self.data.num_workers)
+        if self._validation is None:
+            assert self.trainer is not None
+            sampler = self.data.sampler(self.trainer, training=False)
+            self._validation = event_loader(self.data.validation, sampler, num_workers=self.data.num_workers)
+        return self._validation
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Batches are not plain collections, so Lightning must be told."""

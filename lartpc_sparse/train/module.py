@@ -83,7 +83,13 @@ class TrainingModule(pl.LightningModule):
         return batch, torch.stack(list(terms.values())).sum(), terms, outputs
 
     def on_train_epoch_start(self) -> None:
-        """The share of the time that an epoch waits for data, and its skipped events, are counted anew."""
+        """The share of the time that an epoch waits for data, and its skipped events, are counted anew.
+
+        Checkpoints are written between two epochs, which is not waiting for data; the time before the first epoch is:
+        reader processes start in it.
+        """
+        if self._worked_s:
+            self._waiting_since = time.monotonic()
         self._waited_s = self._worked_s = 0.0
         self._skipped = 0
 

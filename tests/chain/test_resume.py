@@ -38,8 +38,12 @@ def _weights(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every", ["null", "1"], ids=["saved each epoch", "saved each step"])
-def test_a_killed_training_continues(every: str, small_chain: Arguments, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("every", "workers"),
+    [("null", 0), ("1", 0), ("null", 2)],
+    ids=["saved each epoch", "saved each step", "reader processes"],
+)
+def test_a_killed_training_continues(every: str, workers: int, small_chain: Arguments, tmp_path: Path) -> None:
     options = (
         "train.epochs=4",
         f"train.checkpoint_every_steps={every}",
@@ -50,7 +54,7 @@ def test_a_killed_training_continues(every: str, small_chain: Arguments, tmp_pat
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(_command(small_chain(*options, folder=whole)), env=_environment(), check=True, capture_output=True)
 
-    command = _command(small_chain(*options, folder=killed))
+    command = _command(small_chain(*options, f"data.workers={workers}", folder=killed))
     process = subprocess.Popen(command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = killed / "training" / "training.csv"
     # Well inside the second epoch: seven batches and one validation row are logged.
