@@ -143,7 +143,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         sys.stderr.write(f"stopped by {stopped}; the same command continues\n")
         return stopped.exit_code
     except UserError as error:
-        if not isinstance(error, RankError):
+        if not isinstance(error, RankError) or not error.explained:
             _complain(str(error))
         return error.exit_code
     except (OSError, RuntimeError) as error:

@@ -17,7 +17,7 @@ while read -r file header; do
   sed -i "1i #include <$header>" "$file"
 done <"$here/headers.txt"
 if [ "${PATCH_ONLY:-}" ]; then exit 0; fi
-export TORCH_CUDA_ARCH_LIST="7.0;7.5;8.0;8.6;9.0" MAX_JOBS="${MAX_JOBS:-4}" FORCE_CUDA=1
+export TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST:-7.0;7.5;8.0;8.6;9.0}" MAX_JOBS="${MAX_JOBS:-4}" FORCE_CUDA=1
 pip wheel --no-deps --no-build-isolation --use-pep517 \
   --config-settings=--global-option=--blas=openblas --config-settings=--global-option=--force_cuda --wheel-dir "$work" .
 pip install --no-deps ${2:+--target "$2"} "$work"/*.whl

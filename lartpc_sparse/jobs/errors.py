@@ -50,18 +50,20 @@ class LossError(UserError):
 
 
 class RankError(UserError):
-    """Another rank failed; it has said why itself.
+    """Another rank failed.
 
     Args:
         message: which one.
         exit_code: with what that rank ends, if it said so: srun reports the largest of all ranks.
+        explained: it has said why itself; one that was killed has not.
     """
 
     exit_code = 6
 
-    def __init__(self, message: str, exit_code: int = 6) -> None:
+    def __init__(self, message: str, exit_code: int = 6, *, explained: bool = True) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.explained = explained
 
 
 class Stopped(BaseException):

@@ -223,9 +223,7 @@ def _lost_ranks() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankError(
-            f"the connection to another rank is lost, it has ended or its node is gone ({error})"
-        ) from error
+        raise _lost(error) from error
 
 
 @contextmanager
@@ -241,7 +239,17 @@ def lost_ranks_named() -> Iterator[None]:
         text = str(error)
         if not isinstance(error, dist.DistError) and not any(words in text for words in _LOST):
             raise
-        raise RankError(f"the connection to another rank is lost, it has ended or its node is gone ({text})") from error
+        raise _lost(error) from error
+
+
+def _lost(error: RuntimeError) -> RankError:
+    """Which rank it is only the launcher knows."""
+    reason = " ".join(str(error).split())
+    return RankError(
+        f"rank {dist.get_rank()} has lost the connection to another one, which has ended or whose node is gone; "
+        f"the same command continues ({reason})",
+        explained=False,
+    )
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> bool:

@@ -139,6 +139,9 @@ def test_a_rank_that_dies_ends_the_job_and_the_next_one_continues(
     codes = [runner.wait(number) for number in ranks]
     assert codes[1] == -signal.SIGKILL
     assert codes[0] == 6, runner.output
+    lost = [line for line in runner.output.splitlines() if line.startswith("error: ")]
+    assert len(lost) == 1
+    assert "rank 0 has lost the connection to another one" in lost[0]
     assert runner.run_ranks(job_chain("hurt", *options)) == [0, 0], runner.output
     assert training_log(tmp_path / "hurt") == training_log(tmp_path / "whole")
     ours, theirs = weights(tmp_path / "hurt"), weights(tmp_path / "whole")
