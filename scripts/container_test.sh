@@ -35,7 +35,4 @@ echo "the layer of the package: $(du -sm "$work/package" | cut -f1) MB"
 say "HEALTHCHECK"
 (cd "$work" && OMP_NUM_THREADS=1 "$work/venv/bin/python" -c 'import lartpc_sparse; print(lartpc_sparse.__file__)' \
   && OMP_NUM_THREADS=1 "$work/venv/bin/python" -m lartpc_sparse.run "$root/docker/healthcheck.yaml" --force 2>&1 | grep wrote)
-say "docker/minkowski/build.sh up to the compiler"
-pip install --quiet 'wheel==0.45.1'
-PATCH_ONLY=1 bash "$root/docker/minkowski/build.sh" "$root/docker/minkowski" 2>&1 | tail -8
 say "passed"

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float32, Int32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -31,6 +31,8 @@ from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
 from lartpc_sparse.heads.instances import InstanceHead, InstanceHeadConfig
 from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
+from lartpc_sparse.sparse.native import graph as native
+from lartpc_sparse.sparse.native.library import missing_reason
 
 __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
 
@@ -116,6 +118,11 @@ def every_so_many(kind: Int64[Tensor, " E"], most: int) -> Int64[Tensor, " M"]:
     place = torch.arange(len(kind), device=kind.device) - (count.cumsum(0) - count).repeat_interleave(count)
     step = (-(-count // most)).repeat_interleave(count)
     return order[place % step == 0]
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    found: np.ndarray = tensor.detach().cpu().numpy()
+    return found
 
 
 class VoxelGraphHead(InstanceHead):
@@ -205,8 +212,29 @@ class VoxelGraphHead(InstanceHead):
             edges: of each class: reach, and whether with far ones; all that are learned when left out.
         """
         pairs = self._pairs(batch, classes, edges or [self._all_edges] * len(self.config.classes))
+        if missing_reason() is None:
+            return pairs.numpy(), self._compiled_scores(output["features"], batch.coords, pairs)
         scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
         return pairs.numpy(), scores.cpu().numpy().astype(np.float32)
+
+    def _compiled_scores(
+        self, features: Float[Tensor, "N F"], coords: Int32[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
+    ) -> Float32[np.ndarray, " E"]:
+        """As `logits` with a sigmoid; what belongs to a voxel is computed once a voxel."""
+        width = self.config.features
+        both, difference, way = torch.split(self.compare.weight, [width, width, coords.shape[1]], dim=1)
+        # counted from a voxel: far from 0 the places would take digits from the features
+        beyond = (coords - coords[:1]).to(features.dtype) / SCALE
+        parts = (features + self.place(beyond), features @ both.T, coords)
+        network = native.EdgeNetwork(
+            difference=_array(difference.T),
+            way=_array(way.T / SCALE),
+            bias=_array(self.compare.bias),
+            out=_array(self.score.weight[0]),
+            out_bias=float(self.score.bias),
+        )
+        shifted, sums, places = (_array(part) for part in parts)
+        return native.score_edges(shifted, sums, places, pairs.numpy(), network)
 
     def clusters(
         self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]

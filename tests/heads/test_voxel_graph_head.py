@@ -20,6 +20,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads import Head, HeadConfig, SemanticLabels, VoxelGraphConfig, VoxelGraphHead
 from lartpc_sparse.heads.voxel_graph import every_so_many
 from lartpc_sparse.schema import UserError
+from lartpc_sparse.sparse.native.library import missing_reason
 
 
 def score_by_difference(head: Head) -> Head:
@@ -230,3 +231,25 @@ def test_without_semantics_the_user_is_told() -> None:
     head = config.build(in_channels=CHANNELS, dim=3)
     with pytest.raises(UserError, match="the voxel_graph head clusters class by class"):
         head.decode({"features": torch.zeros(batch.num_voxels, 16)}, batch, None)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@pytest.mark.parametrize("hidden", [1, 16, 33])
+def test_compiled_scores_are_those_of_the_layers(dim: int, hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing_reason() is not None:
+        pytest.skip(f"no compiled library: {missing_reason()}")
+    torch.manual_seed(hidden)
+    config = VoxelGraphConfig.model_validate({"features": 5, "hidden": hidden})
+    head = config.build(in_channels=CHANNELS, dim=dim)
+    batch = head_batch(config, crowd(dim))
+    # far from the origin, as in a large detector
+    batch = dataclasses.replace(batch, coords=batch.coords + 3000)
+    classes = np.zeros(batch.num_voxels, dtype=np.int64)
+    output = {"features": 10 * torch.randn(batch.num_voxels, 5)}
+    pairs, scores = head.scored_edges(output, batch, classes)
+    monkeypatch.setattr("lartpc_sparse.heads.voxel_graph.missing_reason", lambda: "not wanted")
+    same_pairs, expected = head.scored_edges(output, batch, classes)
+    assert len(pairs) > 20
+    assert np.array_equal(pairs, same_pairs)
+    assert scores.std() > 0.05
+    np.testing.assert_allclose(scores, expected, atol=1e-4)

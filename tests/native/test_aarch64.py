@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "lartpc_sparse" / "sparse" / "native" / "src"
 COMPILER, EMULATOR = shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-aarch64")
 NAMES = (
+    "edges.cpp",
     "graph.cpp",
     "index.cpp",
     "maps.cpp",

@@ -294,6 +294,47 @@ void check_graph(int64_t n, int dim, int32_t reach) {
   }
 }
 
+void check_edges(int64_t n, int dim, int32_t width, int32_t hidden) {
+  std::uniform_int_distribution<int32_t> place(-40, 40);
+  std::uniform_int_distribution<int64_t> row(0, n - 1);
+  std::uniform_real_distribution<float> number(-1, 1);
+  const auto random = [&](int64_t count) {
+    std::vector<float> values(count);
+    for (float& value : values) value = number(random_source);
+    return values;
+  };
+  const std::vector<float> features = random(n * width), sums = random(n * hidden), difference = random(width * hidden),
+                           way = random(dim * hidden), bias = random(hidden), out = random(hidden);
+  std::vector<int32_t> coords(n * dim);
+  for (int32_t& c : coords) c = place(random_source);
+  const int64_t edges = 3 * n;
+  std::vector<int64_t> pairs(2 * edges);
+  for (int64_t& end : pairs) end = row(random_source);
+  std::vector<float> scores(edges);
+  const auto call = [&] {
+    return lartpc_score_edges(features.data(), sums.data(), coords.data(), n, pairs.data(), edges, difference.data(),
+                              way.data(), bias.data(), out.data(), 0.3f, width, dim, hidden, scores.data());
+  };
+  CHECK(call() == 0);
+  for (int64_t e = 0; e < edges; ++e) {
+    const int64_t i = pairs[2 * e], j = pairs[2 * e + 1];
+    double logit = 0.3;
+    for (int32_t h = 0; h < hidden; ++h) {
+      double sum = bias[h] + double{sums[i * hidden + h]} + sums[j * hidden + h];
+      for (int32_t f = 0; f < width; ++f)
+        sum += std::abs(double{features[i * width + f]} - features[j * width + f]) * difference[f * hidden + h];
+      for (int axis = 0; axis < dim; ++axis)
+        sum += std::abs(coords[i * dim + axis] - coords[j * dim + axis]) * double{way[axis * hidden + h]};
+      logit += std::max(sum, 0.0) * out[h];
+    }
+    CHECK(std::abs(scores[e] - 1 / (1 + std::exp(-logit))) < 1e-4);
+  }
+  if (edges) {
+    pairs[2 * edges - 1] = n;
+    CHECK(call() == -1);
+  }
+}
+
 }  // namespace
 
 // With "threads" only what shows how threads meet.
@@ -310,6 +351,7 @@ int main(int argc, char** argv) {
         for (int dim = 1; dim <= 4; ++dim) {
           check_near_other_class(n, dim, 1.0 + dim, n % 2 == 0);
           check_graph(n, dim, dim);
+          if (n) check_edges(n, dim, 5 + dim, 7 * dim);
         }
       }
       check_batch({}, 4, 1);

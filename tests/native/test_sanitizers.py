@@ -18,6 +18,7 @@ FLAGS = ["-std=c++17", "-O1", "-g1", "-ffp-contract=fast", "-fno-math-errno", "-
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 FLAGS_OF = {"kernels_avx2.cpp": ["-mavx2", "-mfma"] if X86_64 else []}
 PLAIN = [
+    "edges.cpp",
     "graph.cpp",
     "index.cpp",
     "maps.cpp",

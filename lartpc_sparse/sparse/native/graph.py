@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
-from lartpc_sparse.sparse.native.library import library
+from lartpc_sparse.sparse.native.library import check_status, library
 
-__all__ = ["agglomerate", "near_pairs"]
+__all__ = ["EdgeNetwork", "agglomerate", "near_pairs", "score_edges"]
 
 
 def near_pairs(
@@ -33,6 +34,52 @@ def near_pairs(
         if number <= capacity:
             return pairs[:number]
         capacity = number
+
+
+@dataclass(frozen=True)
+class EdgeNetwork:
+    """Weights that score an edge: sigmoid(out . relu(s + s' + bias + |f - f'| difference + |x - x'| way) + out_bias).
+
+    f, s and x are the features, sums and coordinates of its ends.
+    """
+
+    difference: Float32[np.ndarray, "F H"]
+    way: Float32[np.ndarray, "D H"]
+    bias: Float32[np.ndarray, " H"]
+    out: Float32[np.ndarray, " H"]
+    out_bias: float
+
+
+def score_edges(
+    features: Float32[np.ndarray, "N F"],
+    sums: Float32[np.ndarray, "N H"],
+    coords: Int32[np.ndarray, "N D"],
+    pairs: Int64[np.ndarray, "E 2"],
+    network: EdgeNetwork,
+) -> Float32[np.ndarray, " E"]:
+    """Score of each edge; see `EdgeNetwork`.
+
+    Raises:
+        RuntimeError: an edge names a voxel that does not exist.
+    """
+    weights = [network.difference, network.way, network.bias, network.out]
+    arrays = [np.ascontiguousarray(array) for array in (features, sums, coords, pairs, *weights)]
+    scores = np.empty(len(pairs), dtype=np.float32)
+    places = [array.ctypes.data for array in arrays]
+    sizes = (features.shape[1], coords.shape[1], sums.shape[1])
+    check_status(
+        library().score_edges(
+            *places[:3],
+            len(features),
+            places[3],
+            len(pairs),
+            *places[4:],
+            network.out_bias,
+            *sizes,
+            scores.ctypes.data,
+        )
+    )
+    return scores
 
 
 def agglomerate(

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "edges.h"
 #include "graph.h"
 #include "index.h"
 #include "kernels.h"
@@ -205,7 +206,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 4; }
+int32_t lartpc_abi_version() { return 5; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -370,6 +371,17 @@ int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n
     const auto number = static_cast<int64_t>(found.size() / 2);
     std::copy_n(found.begin(), 2 * std::min(number, capacity), pairs);
     return number;
+  });
+}
+
+int32_t lartpc_score_edges(const float* features, const float* sums, const int32_t* coords, int64_t n,
+                           const int64_t* pairs, int64_t num_pairs, const float* difference, const float* way,
+                           const float* bias, const float* out, float out_bias, int32_t width, int32_t dim,
+                           int32_t hidden, float* scores) {
+  return guarded<>(int32_t{-1}, [&] {
+    const EdgeNetwork network{difference, way, bias, out, out_bias, width, dim, hidden};
+    score_edges(features, sums, coords, n, pairs, num_pairs, network, scores);
+    return int32_t{0};
   });
 }
 

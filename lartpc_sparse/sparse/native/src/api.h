@@ -117,6 +117,11 @@ LARTPC_API int32_t lartpc_near_other_class(const int32_t* coords, const int64_t*
 // coordinates do not fit into a key.
 LARTPC_API int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, int32_t reach,
                                      uint64_t far, int64_t capacity, int64_t* pairs);
+// Scores (num_pairs) of edges by the network of edges.h; 0, or -1 for a row that is none.
+LARTPC_API int32_t lartpc_score_edges(const float* features, const float* sums, const int32_t* coords, int64_t n,
+                                      const int64_t* pairs, int64_t num_pairs, const float* difference,
+                                      const float* way, const float* bias, const float* out, float out_bias,
+                                      int32_t width, int32_t dim, int32_t hidden, float* scores);
 // Average-linkage agglomeration of a graph with scored edges, see graph.h; the number of clusters, -1 for a wrong edge.
 LARTPC_API int64_t lartpc_agglomerate(const int64_t* pairs, const float* scores, int64_t num_pairs, int64_t num_nodes,
                                       double threshold, double certain, int64_t* cluster);
