@@ -67,10 +67,3 @@ def test_recoils_are_found_and_next_to_nothing_else(kind: str, energy: float, le
     match = match_recoils(clusters, owner, np.ones(len(owner)), light, min_share=0.3, min_purity=0.1)
     assert (match.cluster >= 0).sum() >= least
     assert match.fake.sum() <= 6
-
-
-def test_it_is_small_enough_to_ship() -> None:
-    assert find_weights(NAME).stat().st_size <= 10_000_000
-    card = find_weights(NAME).with_suffix(".md").read_text()
-    for section in ("## Data", "## Training", "## Metrics", "## Limits"):
-        assert section in card
