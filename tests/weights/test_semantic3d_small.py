@@ -14,7 +14,6 @@ from lartpc_sparse.data.classes import split_tracks
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
 from lartpc_sparse.run import main
-from lartpc_sparse.weights import find_weights
 
 NAME = "semantic3d-small"
 LEAST_ACCURACY, LEAST_TRACK_SHOWER, LEAST_MACRO_F1 = 0.975, 0.983, 0.947
