@@ -72,7 +72,8 @@ def _clustering(head: dict[str, Any]) -> _Found:
     for source, classes in by_source.items() if isinstance(by_source, dict) else ():
         for name in classes if isinstance(classes, dict) else ():
             for score, title in (("ari", "ARI"), ("purity", "purity"), ("efficiency", "efficiency"), ("sbd", "SBD")):
-                yield f"{title} {name}, {source} semantics", lookup(classes, name, score, "mean"), False
+                main = source == "true" and score in ("ari", "sbd")
+                yield f"{title} {name}, {source} semantics", lookup(classes, name, score, "mean"), main
 
 
 def _inpainting(head: dict[str, Any]) -> _Found:
@@ -104,6 +105,7 @@ def _other(head: dict[str, Any]) -> _Found:
 _KINDS: dict[str, Callable[[dict[str, Any]], _Found]] = {
     "semantic": _semantic,
     "spatial_embedding": _clustering,
+    "voxel_graph": _clustering,
     "inpaint": _inpainting,
     "signal": _signal,
 }

@@ -19,11 +19,8 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     table.add_column("quantity")
     table.add_column("value", justify="right")
     table.add_column("68 % interval")
-    rows: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]]
-    rows = {"semantic": semantic_rows, "spatial_embedding": _embedding, "voxel_graph": _embedding, "inpaint": _inpaint}
-    rows["signal"] = _signal
     for name, head in metrics["heads"].items():
-        known = rows.get(head["kind"])
+        known = ROWS.get(head["kind"])
         for quantity, value, *interval in [] if known is None else known(head):
             table.add_row(name, quantity, "-" if value is None else f"{value:.3f}", *interval)
         table.add_section()
@@ -64,3 +61,13 @@ def _inpaint(head: dict[str, Any]) -> list[tuple[str, float | None]]:
         ("charge predicted / true, median", charge["median"]),
         ("relative charge error", charge["relative_error"]),
     ]
+
+
+ROWS: dict[str, Callable[[dict[str, Any]], Sequence[tuple[Any, ...]]]] = {
+    "semantic": semantic_rows,
+    "spatial_embedding": _embedding,
+    "voxel_graph": _embedding,
+    "inpaint": _inpaint,
+    "signal": _signal,
+}
+"""The rows of each kind of head; one of another package has none."""

@@ -14,7 +14,7 @@ from lartpc_sparse.run import main
 
 
 def test_decisions_from_the_instances_of_the_network(small_chain: Callable[..., list[str]], tmp_path: Path) -> None:
-    decisions = "{clusters: {kind: spatial_embedding}, min_voxels: 5, shower_event: nue, track_event: numu}"
+    decisions = "{clusters: {kind: instances}, min_voxels: 5, shower_event: nue, track_event: numu}"
     assert main(small_chain(f"model.heads.semantic.decisions={decisions}", "train.epochs=1")) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["heads"]["semantic"]["decisions"]
     assert metrics["event_decision"]["names"] == ["numu", "nue"]
@@ -29,5 +29,5 @@ def test_decisions_from_the_instances_of_the_network(small_chain: Callable[..., 
     assert "Decisions against the truth" in page
     assert "is nue." in page
     same = compare_predictions(tmp_path / "run" / "predictions.h5", [tmp_path / "run" / "predictions.h5"], resamples=5)
-    assert same.decisions.clusters.kind == "spatial_embedding"
+    assert same.decisions.clusters.kind == "instances"
     assert same.variations[0].counts["changed"] == 0

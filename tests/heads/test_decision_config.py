@@ -17,7 +17,7 @@ from lartpc_sparse.network import ModelConfig
         ({"track_classes": ["MIP", "shower"]}, "shower cannot be both"),
         ({"electron_classes": ["e"]}, "electron_classes name e"),
         ({"voxel_cut": 1.5}, "less than or equal to 1"),
-        ({"clusters": {"kind": "conected"}}, "valid: truth, connected, dbscan, spatial_embedding"),
+        ({"clusters": {"kind": "conected"}}, "valid: truth, connected, dbscan, instances"),
     ],
 )
 def test_refused_at_once(decisions: dict[str, object], message: str) -> None:
@@ -34,12 +34,13 @@ def test_groups_follow_the_classes_of_the_head() -> None:
         SemanticConfig.model_validate({"classes": ["shower", "other"], "decisions": {}})
 
 
+@pytest.mark.parametrize("kind", ["spatial_embedding", "voxel_graph"])
 @pytest.mark.parametrize("head", [None, "particles", "others"])
-def test_the_model_has_the_head_of_the_clusters(head: str | None) -> None:
-    semantic = {"kind": "semantic", "decisions": {"clusters": {"kind": "spatial_embedding", "head": head}}}
+def test_the_model_has_the_head_of_the_clusters(head: str | None, kind: str) -> None:
+    semantic = {"kind": "semantic", "decisions": {"clusters": {"kind": "instances", "head": head}}}
     with pytest.raises(ValidationError, match="there is none"):
         ModelConfig.model_validate({"heads": {"semantic": semantic}})
-    both = {"heads": {"semantic": semantic, "particles": {"kind": "spatial_embedding"}}}
+    both = {"heads": {"semantic": semantic, "particles": {"kind": kind}}}
     if head == "others":
         with pytest.raises(ValidationError, match="'others', but there are particles"):
             ModelConfig.model_validate(both)

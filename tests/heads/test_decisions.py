@@ -151,7 +151,7 @@ def test_kinds_of_clusters() -> None:
         "truth": prediction.truth["instance"],
         "connected": connected_components(prediction.coords),
         "dbscan": dbscan(prediction.coords, 1.5, 3),
-        "spatial_embedding": head,
+        "instances": head,
     }
     for kind, labels in expected.items():
         options = {"eps": 1.5, "min_samples": 3} if kind == "dbscan" else {}
@@ -188,7 +188,7 @@ def test_clusters_that_are_not_there() -> None:
     with pytest.raises(UserError, match=r"made.h5 entry 3.*no label 'instance'"):
         decide(made([(5, 5)], [1.0]), clusters={"kind": "truth"})
     with pytest.raises(UserError, match=r"made.h5 entry 3: .*there is none"):
-        decide(made([(5, 5)], [1.0]), clusters={"kind": "spatial_embedding"})
+        decide(made([(5, 5)], [1.0]), clusters={"kind": "instances"})
 
 
 def test_columns_and_tables_in_the_file(tmp_path: Path) -> None:

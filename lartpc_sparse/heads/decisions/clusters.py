@@ -18,9 +18,12 @@ __all__ = [
     "ConnectedClustersConfig",
     "DbscanClustersConfig",
     "DecisionClustersConfig",
-    "EmbeddingClustersConfig",
+    "InstanceClustersConfig",
     "TruthClustersConfig",
 ]
+
+
+_INSTANCE_HEADS = ("spatial_embedding", "voxel_graph")
 
 
 class DecisionClustersConfig(PartConfig, ABC):
@@ -88,10 +91,10 @@ class DbscanClustersConfig(DecisionClustersConfig):
         return found
 
 
-class EmbeddingClustersConfig(DecisionClustersConfig):
-    """The instances that a spatial_embedding head of the same network finds with predicted semantics."""
+class InstanceClustersConfig(DecisionClustersConfig):
+    """The instances that another head of the same network finds with predicted semantics."""
 
-    kind: Literal["spatial_embedding"] = "spatial_embedding"
+    kind: Literal["instances"] = "instances"
     head: str | None = Field(None, description="name of the head; null: the only one there is")
 
     def find(self, prediction: Prediction, rows: Bool[np.ndarray, " M"]) -> Int64[np.ndarray, " M"]:
@@ -105,18 +108,16 @@ class EmbeddingClustersConfig(DecisionClustersConfig):
 
     def check_heads(self, kinds: Mapping[str, str]) -> None:
         """See `DecisionClustersConfig.check_heads`; parts of the user's own may be such heads, too."""
-        self._choose(name for name, kind in kinds.items() if kind == "spatial_embedding" or ":" in kind)
+        self._choose(name for name, kind in kinds.items() if kind in _INSTANCE_HEADS or ":" in kind)
 
     def _choose(self, heads: Iterable[str]) -> str:
         known = list(heads)
         chosen = [name for name in known if self.head in (None, name)]
         if len(chosen) == 1:
             return chosen[0]
-        wanted = (
-            "one head of kind spatial_embedding" if self.head is None else f"the spatial_embedding head {self.head!r}"
-        )
+        wanted = f"one head of kind {' or '.join(_INSTANCE_HEADS)}" if self.head is None else f"the head {self.head!r}"
         raise ValueError(
-            f"decisions.clusters of kind spatial_embedding need {wanted}, but there "
+            f"decisions.clusters of kind instances need {wanted}, but there "
             f"{'is none' if not known else 'are ' + ', '.join(known)}; name the head in decisions.clusters.head, "
             "or choose the kind connected or dbscan"
         )

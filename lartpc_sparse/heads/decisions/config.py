@@ -15,7 +15,7 @@ from lartpc_sparse.heads.decisions.clusters import (
     ConnectedClustersConfig,
     DbscanClustersConfig,
     DecisionClustersConfig,
-    EmbeddingClustersConfig,
+    InstanceClustersConfig,
     TruthClustersConfig,
 )
 from lartpc_sparse.heads.decisions.decide import (
@@ -71,7 +71,7 @@ class DecisionConfig(Config):
     )
     clusters: Annotated[
         DecisionClustersConfig,
-        OneOf(TruthClustersConfig, ConnectedClustersConfig, DbscanClustersConfig, EmbeddingClustersConfig),
+        OneOf(TruthClustersConfig, ConnectedClustersConfig, DbscanClustersConfig, InstanceClustersConfig),
     ] = ConnectedClustersConfig()
     min_voxels: int = Field(
         10, ge=1, description="smaller clusters have no say in the decision on the event, voxels; 1: the published rule"
