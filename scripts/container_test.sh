@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be run of the container files without a container engine: hadolint; the steps of docker/Dockerfile in a fresh
-# virtual environment (TORCH=skip borrows torch from PYTHON, which saves gigabytes); its health check; the headers that
-# docker/minkowski/build.sh puts into MinkowskiEngine's sources. Usage: scripts/container_test.sh PYTHON
+# virtual environment (TORCH=skip borrows torch from PYTHON, which saves gigabytes); its health check.
+# Usage: scripts/container_test.sh PYTHON
 set -euo pipefail
 python=$(realpath -s "$1")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
