@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,9 +50,14 @@ def image(number: int, clusters: int) -> Event:
     )
 
 
-def graph_head(event: Event) -> tuple[VoxelGraphHead, torch.Tensor]:
+ABSORB, JOIN = {"kind": "absorb_small"}, {"kind": "join_collinear", "max_gap": 5, "max_angle_deg": 10, "max_offset": 2}
+REFINE = {"shower": [ABSORB], "track": [ABSORB, JOIN], "Michel": [{**ABSORB, "radius": 5}], "delta": [ABSORB]}
+"""As in configs/clustering3d_small.yaml."""
+
+
+def graph_head(event: Event, refine: dict[str, list[dict[str, Any]]]) -> tuple[VoxelGraphHead, torch.Tensor]:
     """A head that scores edges by the distance of its features, and features with noise."""
-    head = VoxelGraphConfig().build(in_channels=16, dim=3).eval()
+    head = VoxelGraphConfig.model_validate({"refine": refine}).build(in_channels=16, dim=3).eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.zero_()
@@ -121,13 +127,16 @@ def main() -> None:
         noisy = median_ms(partial(refinement.refine, coords, wrong), options.repeats)
         print(f"{refinement.kind:19} {clean:7.1f} ms, {noisy:5.1f} ms with a tenth of the voxels apart")
 
-    head, features = graph_head(event)
+    head, features = graph_head(event, {})
     edges = [(own.reach, own.far) for own in (head.config.linkage[name] for name in head.config.classes)]
     pairs, _ = head.scored_edges({"features": features}, batch, classes, edges)
     took = median_ms(lambda: head.scored_edges({"features": features}, batch, classes, edges), options.repeats)
     print(f"voxel graph, edges  {took:7.1f} ms ({len(pairs)} edges)")
     took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
     print(f"voxel graph, whole  {took:7.1f} ms")
+    head, features = graph_head(event, REFINE)
+    took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
+    print(f"with refinements    {took:7.1f} ms")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ namespace lartpc {
 namespace {
 bool runs_here() { return false; }
 }  // namespace
-const Kernels avx512_kernels{"avx512", runs_here, {}, {}, {}, nullptr, {}};
-const Kernels avx512_bf16_kernels{"avx512_bf16", runs_here, {}, {}, {}, nullptr, {}};
+const Kernels avx512_kernels{"avx512", runs_here, {}, {}, {}, nullptr, {}, nullptr};
+const Kernels avx512_bf16_kernels{"avx512_bf16", runs_here, {}, {}, {}, nullptr, {}, nullptr};
 #if defined(WITHOUT_AVX2)
-const Kernels avx2_kernels{"avx2", runs_here, {}, {}, {}, nullptr, {}};
+const Kernels avx2_kernels{"avx2", runs_here, {}, {}, {}, nullptr, {}, nullptr};
 #endif
 }  // namespace lartpc
 #endif

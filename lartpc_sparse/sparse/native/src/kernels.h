@@ -74,6 +74,23 @@ struct NormKernels {
   void (*input_gradient)(const NormRows&, const NormFactors&, void* dx);
 };
 
+// Edges and the network that scores them, see edges.h; `weights` are those of the differences and then of the way, and
+// rows of hidden numbers are padded with zeros to a multiple of EDGE_COLUMNS.
+struct EdgeProblem {
+  const float* features;
+  const float* sums;
+  const int32_t* coords;
+  const int64_t* pairs;
+  int64_t num_pairs;
+  const float* weights;
+  const float* bias;
+  const float* out;
+  float out_bias;
+  int64_t width;
+  int64_t dim;
+  int64_t hidden;
+};
+
 struct Kernels {
   const char* isa;
   bool (*runs_here)();
@@ -85,6 +102,7 @@ struct Kernels {
   int64_t width[2];  // elements of a vector, float32 and float64: columns are padded to it
   int64_t (*fma_burst)();  // floating-point operations done in one burst of multiply-adds
   NormKernels norm[2];
+  void (*score_edges)(const EdgeProblem&, float* input, float* scores);  // input: room for width + dim numbers
 };
 
 // The kernels in use.
@@ -95,5 +113,7 @@ extern const Kernels avx512_bf16_kernels, avx512_kernels, avx2_kernels, portable
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 constexpr int64_t PACKED_COLUMNS = 16;  // columns of packed bfloat16 weights are padded to a multiple of this
+
+constexpr int64_t EDGE_COLUMNS = 32;  // hidden numbers of an edge are padded to a multiple of this
 
 }  // namespace lartpc

@@ -728,6 +728,10 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
 
 #include "norm_impl.h"
 
+// ---- edges ---------------------------------------------------------------------------------------------------------
+
+#include "edges_impl.h"
+
 // ---- the yardstick -------------------------------------------------------------------------------------------------
 
 template <size_t... I>
@@ -761,7 +765,8 @@ int64_t fma_burst() { return fma_burst(std::make_index_sequence<LARTPC_REGISTERS
         {{space::norm_moments<float>, space::norm_apply<float>, space::norm_gradient_sums<float>,                  \
           space::norm_input_gradient<float>},                                                                      \
          {space::norm_moments<double>, space::norm_apply<double>, space::norm_gradient_sums<double>,               \
-          space::norm_input_gradient<double>}}                                                                     \
+          space::norm_input_gradient<double>}},                                                                    \
+        space::score_edges                                                                                         \
   }
 
 }  // namespace lartpc
