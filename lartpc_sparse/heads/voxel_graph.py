@@ -220,21 +220,24 @@ class VoxelGraphHead(InstanceHead):
     def _compiled_scores(
         self, features: Float[Tensor, "N F"], coords: Int32[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
     ) -> Float32[np.ndarray, " E"]:
-        """As `logits` with a sigmoid; what belongs to a voxel is computed once a voxel."""
+        """As `logits` with a sigmoid; what belongs to a voxel is computed once a voxel.
+
+        In numpy, since bfloat16 (autocast) or TF32 would spoil places that are counted from one voxel.
+        """
         width = self.config.features
-        both, difference, way = torch.split(self.compare.weight, [width, width, coords.shape[1]], dim=1)
-        # counted from a voxel: far from 0 the places would take digits from the features
-        beyond = (coords - coords[:1]).to(features.dtype) / SCALE
-        parts = (features + self.place(beyond), features @ both.T, coords)
+        weight, values, places = _array(self.compare.weight), _array(features), _array(coords)
+        both, difference, way = weight[:, :width], weight[:, width : 2 * width], weight[:, 2 * width :]
         network = native.EdgeNetwork(
-            difference=_array(difference.T),
-            way=_array(way.T / SCALE),
+            difference=difference.T,
+            way=way.T / np.float32(SCALE),
             bias=_array(self.compare.bias),
-            out=_array(self.score.weight[0]),
+            out=_array(self.score.weight)[0],
             out_bias=float(self.score.bias),
         )
-        shifted, sums, places = (_array(part) for part in parts)
-        return native.score_edges(shifted, sums, places, pairs.numpy(), network)
+        # counted from a voxel: far from 0 the places would take digits from the features
+        beyond = (places - places[:1]).astype(np.float32) / np.float32(SCALE)
+        shifted = values + beyond @ _array(self.place.weight).T
+        return native.score_edges(shifted, values @ both.T, places, pairs.numpy(), network)
 
     def clusters(
         self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]

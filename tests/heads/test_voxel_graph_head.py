@@ -246,7 +246,8 @@ def test_compiled_scores_are_those_of_the_layers(dim: int, hidden: int, monkeypa
     batch = dataclasses.replace(batch, coords=batch.coords + 3000)
     classes = np.zeros(batch.num_voxels, dtype=np.int64)
     output = {"features": 10 * torch.randn(batch.num_voxels, 5)}
-    pairs, scores = head.scored_edges(output, batch, classes)
+    with torch.autocast("cpu", torch.bfloat16):  # as predictions with `precision: bf16` are decoded
+        pairs, scores = head.scored_edges(output, batch, classes)
     monkeypatch.setattr("lartpc_sparse.heads.voxel_graph.missing_reason", lambda: "not wanted")
     same_pairs, expected = head.scored_edges(output, batch, classes)
     assert len(pairs) > 20
