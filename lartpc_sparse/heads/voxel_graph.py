@@ -222,22 +222,23 @@ class VoxelGraphHead(InstanceHead):
     ) -> Float32[np.ndarray, " E"]:
         """As `logits` with a sigmoid; what belongs to a voxel is computed once a voxel.
 
-        In numpy, since bfloat16 (autocast) or TF32 would spoil places that are counted from one voxel.
+        In float32 on the CPU: bfloat16 (autocast) or TF32 would spoil places that are counted from one voxel.
         """
         width = self.config.features
-        weight, values, places = _array(self.compare.weight), _array(features), _array(coords)
-        both, difference, way = weight[:, :width], weight[:, width : 2 * width], weight[:, 2 * width :]
+        weight, values, places = self.compare.weight.detach().cpu(), features.detach().cpu(), coords.cpu()
+        with torch.autocast("cpu", enabled=False):
+            # counted from a voxel: far from 0 the places would take digits from the features
+            beyond = (places - places[:1]).float() / SCALE
+            shifted = values + F.linear(beyond, self.place.weight.detach().cpu())
+            sums = F.linear(values, weight[:, :width])
         network = native.EdgeNetwork(
-            difference=difference.T,
-            way=way.T / np.float32(SCALE),
+            difference=weight[:, width : 2 * width].numpy().T,
+            way=weight[:, 2 * width :].numpy().T / np.float32(SCALE),
             bias=_array(self.compare.bias),
             out=_array(self.score.weight)[0],
             out_bias=float(self.score.bias),
         )
-        # counted from a voxel: far from 0 the places would take digits from the features
-        beyond = (places - places[:1]).astype(np.float32) / np.float32(SCALE)
-        shifted = values + beyond @ _array(self.place.weight).T
-        return native.score_edges(shifted, values @ both.T, places, pairs.numpy(), network)
+        return native.score_edges(shifted.numpy(), sums.numpy(), places.numpy(), pairs.numpy(), network)
 
     def clusters(
         self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]
