@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from benchmarks.timing import median_ms
 from benchmarks.voxel_weights import voxels
@@ -50,9 +52,7 @@ def image(number: int, clusters: int) -> Event:
     )
 
 
-ABSORB, JOIN = {"kind": "absorb_small"}, {"kind": "join_collinear", "max_gap": 5, "max_angle_deg": 10, "max_offset": 2}
-REFINE = {"shower": [ABSORB], "track": [ABSORB, JOIN], "Michel": [{**ABSORB, "radius": 5}], "delta": [ABSORB]}
-"""As in configs/clustering3d_small.yaml."""
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "clustering3d_small.yaml"
 
 
 def graph_head(event: Event, refine: dict[str, list[dict[str, Any]]]) -> tuple[VoxelGraphHead, torch.Tensor]:
@@ -134,7 +134,8 @@ def main() -> None:
     print(f"voxel graph, edges  {took:7.1f} ms ({len(pairs)} edges)")
     took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
     print(f"voxel graph, whole  {took:7.1f} ms")
-    head, features = graph_head(event, REFINE)
+    refine = yaml.safe_load(CONFIG.read_text())["model"]["heads"]["particles"]["refine"]
+    head, features = graph_head(event, refine)
     took = median_ms(lambda: head.decode({"features": features}, batch, None), options.repeats)
     print(f"with refinements    {took:7.1f} ms")
 

@@ -20,18 +20,18 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Float, Int32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.cluster import FARTHEST, agglomerate, near_pairs, numbered_by_first, refine_clusters
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.class_groups import regroup_tensor
+from lartpc_sparse.heads.edge_scores import SCALE, EdgeLayers, compiled_scores
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
 from lartpc_sparse.heads.instances import InstanceHead, InstanceHeadConfig
 from lartpc_sparse.schema import Config
 from lartpc_sparse.sparse import SparseTensor
-from lartpc_sparse.sparse.native import graph as native
 from lartpc_sparse.sparse.native.library import missing_reason
 
 __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
@@ -39,9 +39,6 @@ __all__ = ["LinkageConfig", "VoxelGraphConfig", "VoxelGraphHead"]
 
 Edges = tuple[int, bool]
 """Those of a class: reach of the near ones, voxels, and whether there are far ones."""
-
-SCALE = 8.0
-"""Of the way between the ends of an edge, voxels: a middle one, so that its numbers are about 1."""
 
 
 class LinkageConfig(Config):
@@ -118,11 +115,6 @@ def every_so_many(kind: Int64[Tensor, " E"], most: int) -> Int64[Tensor, " M"]:
     place = torch.arange(len(kind), device=kind.device) - (count.cumsum(0) - count).repeat_interleave(count)
     step = (-(-count // most)).repeat_interleave(count)
     return order[place % step == 0]
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    found: np.ndarray = tensor.detach().cpu().numpy()
-    return found
 
 
 class VoxelGraphHead(InstanceHead):
@@ -213,32 +205,10 @@ class VoxelGraphHead(InstanceHead):
         """
         pairs = self._pairs(batch, classes, edges or [self._all_edges] * len(self.config.classes))
         if missing_reason() is None:
-            return pairs.numpy(), self._compiled_scores(output["features"], batch.coords, pairs)
+            layers = EdgeLayers(self.place, self.compare, self.score)
+            return pairs.numpy(), compiled_scores(layers, output["features"], batch.coords, pairs.numpy())
         scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
         return pairs.numpy(), scores.cpu().numpy().astype(np.float32)
-
-    def _compiled_scores(
-        self, features: Float[Tensor, "N F"], coords: Int32[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
-    ) -> Float32[np.ndarray, " E"]:
-        """As `logits` with a sigmoid; what belongs to a voxel is computed once a voxel.
-
-        In float32 on the CPU: bfloat16 (autocast) or TF32 would spoil places that are counted from one voxel.
-        """
-        width = self.config.features
-        weight, values, places = self.compare.weight.detach().cpu(), features.detach().cpu(), coords.cpu()
-        with torch.autocast("cpu", enabled=False):
-            # counted from a voxel: far from 0 the places would take digits from the features
-            beyond = (places - places[:1]).float() / SCALE
-            shifted = values + F.linear(beyond, self.place.weight.detach().cpu())
-            sums = F.linear(values, weight[:, :width])
-        network = native.EdgeNetwork(
-            difference=weight[:, width : 2 * width].numpy().T,
-            way=weight[:, 2 * width :].numpy().T / np.float32(SCALE),
-            bias=_array(self.compare.bias),
-            out=_array(self.score.weight)[0],
-            out_bias=float(self.score.bias),
-        )
-        return native.score_edges(shifted.numpy(), sums.numpy(), places.numpy(), pairs.numpy(), network)
 
     def clusters(
         self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]
