@@ -15,6 +15,7 @@ COMPILER, EMULATOR = shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-a
 NAMES = (
     "edges.cpp",
     "graph.cpp",
+    "grid.cpp",
     "index.cpp",
     "maps.cpp",
     "neighbours.cpp",

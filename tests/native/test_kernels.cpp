@@ -294,6 +294,46 @@ void check_graph(int64_t n, int dim, int32_t reach) {
   }
 }
 
+void check_voxel_coords(int64_t n, std::vector<int64_t> size, bool first_axis_first) {
+  const auto dim = static_cast<int>(size.size());
+  uint64_t total = 1;
+  for (const int64_t voxels : size) total *= static_cast<uint64_t>(voxels);
+  std::uniform_int_distribution<uint64_t> any(0, total - 1);
+  std::vector<uint64_t> ids(n);
+  for (uint64_t& id : ids) id = any(random_source);
+  ids[0] = total - 1;
+  std::vector<int32_t> coords(n * dim);
+  CHECK(lartpc_voxel_coords(ids.data(), n, size.data(), dim, first_axis_first, coords.data()) == n);
+  for (int64_t i = 0; i < n; ++i) {
+    uint64_t id = 0;
+    for (int k = dim - 1; k >= 0; --k) {  // from the axis that is counted last
+      const int axis = first_axis_first ? k : dim - 1 - k;
+      CHECK(coords[i * dim + axis] >= 0 && coords[i * dim + axis] < size[axis]);
+      id = id * static_cast<uint64_t>(size[axis]) + static_cast<uint64_t>(coords[i * dim + axis]);
+    }
+    CHECK(id == ids[i]);
+  }
+  ids[n - 1] = total;
+  CHECK(lartpc_voxel_coords(ids.data(), n, size.data(), dim, first_axis_first, coords.data()) == n - 1);
+}
+
+void check_voxel_coords() {
+  for (const bool first : {false, true}) {
+    check_voxel_coords(200, {768, 768, 768}, first);
+    check_voxel_coords(200, {1008, 3456}, first);
+    check_voxel_coords(200, {1, 7, 1, 2147483647}, first);
+    check_voxel_coords(200, {2147483647, 2147483647}, first);  // too many for products: divisions
+    check_voxel_coords(200, {1 << 20, 3, 1 << 21}, first);
+    check_voxel_coords(200, {11}, first);
+  }
+  const uint64_t id = 0;
+  int32_t coords[5];
+  const int64_t five[] = {2, 2, 2, 2, 2}, empty[] = {2, 0}, huge[] = {2147483647, 2147483647, 2147483647};
+  CHECK(lartpc_voxel_coords(&id, 1, five, 5, 0, coords) == -1);
+  CHECK(lartpc_voxel_coords(&id, 1, empty, 2, 0, coords) == -1);
+  CHECK(lartpc_voxel_coords(&id, 1, huge, 3, 0, coords) == -1);
+}
+
 void check_edges(int64_t n, int dim, int32_t width, int32_t hidden) {
   std::uniform_int_distribution<int32_t> place(-40, 40);
   std::uniform_int_distribution<int64_t> row(0, n - 1);
@@ -341,6 +381,7 @@ void check_edges(int64_t n, int dim, int32_t width, int32_t hidden) {
 int main(int argc, char** argv) {
   const bool only_threads = argc > 1 && std::strcmp(argv[1], "threads") == 0;
   check_refusals();
+  check_voxel_coords();
   for (const char* isa : {"portable", "avx2"}) {
     if (lartpc_select_isa(isa) != 0) {
       std::printf("%s: not to be had here\n", isa);

@@ -20,6 +20,7 @@ FLAGS_OF = {"kernels_avx2.cpp": ["-mavx2", "-mfma"] if X86_64 else []}
 PLAIN = [
     "edges.cpp",
     "graph.cpp",
+    "grid.cpp",
     "index.cpp",
     "maps.cpp",
     "neighbours.cpp",

@@ -115,6 +115,8 @@ def unpack_zlib(
         return data, None, num_entries
     if not 0 <= border <= length - 8 or (length - border) % 4:
         raise ValueError(f"a basket of {length} bytes has its entry offsets at {border}")
+    if num_entries == 1 and length - border == 12 and data[border + 4 :].view(_PLACE)[0] == key_length:
+        return data[:border], None, 1  # the usual one of large events
     offsets = data[border:].view(_PLACE)[1:] - key_length
     offsets[-1] = border
     return data[:border], offsets, num_entries

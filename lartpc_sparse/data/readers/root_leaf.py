@@ -160,7 +160,7 @@ class Leaf:
         offsets = offsets.astype(np.int64)
         if len(offsets) != expected + 1 or offsets[0] != 0 or offsets[-1] != len(data):
             raise ValueError(f"basket {number}: its entry offsets do not span its {len(data)} bytes")
-        if (np.diff(offsets) < 0).any():
+        if (offsets[1:] < offsets[:-1]).any():
             raise ValueError(f"basket {number}: its entry offsets shrink")
         return Basket(data, offsets, expected)
 

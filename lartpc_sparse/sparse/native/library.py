@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 5
+_ABI_VERSION = 6
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -114,6 +114,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         (c_void_p, c_void_p, c_int64, c_int32, c_double, c_int32, c_void_p),
     ),
     "near_pairs": (c_int64, (c_void_p, c_void_p, c_int64, c_int32, c_int32, c_uint64, c_int64, c_void_p)),
+    "voxel_coords": (c_int64, (c_void_p, c_int64, c_void_p, c_int32, c_int32, c_void_p)),
     "score_edges": (
         c_int32,
         (

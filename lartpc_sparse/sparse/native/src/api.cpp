@@ -11,6 +11,7 @@
 
 #include "edges.h"
 #include "graph.h"
+#include "grid.h"
 #include "index.h"
 #include "kernels.h"
 #include "maps.h"
@@ -206,7 +207,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 5; }
+int32_t lartpc_abi_version() { return 6; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -372,6 +373,11 @@ int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n
     std::copy_n(found.begin(), 2 * std::min(number, capacity), pairs);
     return number;
   });
+}
+
+int64_t lartpc_voxel_coords(const uint64_t* ids, int64_t n, const int64_t* size, int32_t dim, int32_t first_axis_first,
+                            int32_t* coords) {
+  return guarded<>(int64_t{-1}, [&] { return voxel_coords(ids, n, size, dim, first_axis_first != 0, coords); });
 }
 
 int32_t lartpc_score_edges(const float* features, const float* sums, const int32_t* coords, int64_t n,

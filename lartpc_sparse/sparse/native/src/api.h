@@ -117,6 +117,10 @@ LARTPC_API int32_t lartpc_near_other_class(const int32_t* coords, const int64_t*
 // coordinates do not fit into a key.
 LARTPC_API int64_t lartpc_near_pairs(const int32_t* coords, const int64_t* label, int64_t n, int32_t dim, int32_t reach,
                                      uint64_t far, int64_t capacity, int64_t* pairs);
+// Coordinates (n, dim) of numbers of the voxels of an image of size[0] x size[1] x ..., counted along the first axis first or
+// along the last; n, or the first row with a number outside the image, where it stops. Needs 1 to 4 axes of 1 to 2^31 - 1.
+LARTPC_API int64_t lartpc_voxel_coords(const uint64_t* ids, int64_t n, const int64_t* size, int32_t dim,
+                                       int32_t first_axis_first, int32_t* coords);
 // Scores (num_pairs) of edges by the network of edges.h; 0, or -1 for a row that is none.
 LARTPC_API int32_t lartpc_score_edges(const float* features, const float* sums, const int32_t* coords, int64_t n,
                                       const int64_t* pairs, int64_t num_pairs, const float* difference,
