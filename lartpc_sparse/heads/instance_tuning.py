@@ -69,13 +69,15 @@ class VoxelGraphTuner(Tuner):
             edges, own_scores, own_gap = place[pairs[own]], scores[own], gap[own]
             name = self.grid.classes[number]
             certain, refinements = config.linkage[name].certain, config.refine.get(name, ())
-            found = []
+            found, known = [], dict[bytes, np.ndarray]()  # most settings agree on an event: refined once
             for setting in self.grid.settings:
                 near = (own_gap <= setting["reach"]) | (setting["far"] & (own_gap > config.reach))
                 clusters = agglomerate(
                     edges[near], own_scores[near], len(rows), threshold=setting["threshold"], certain=certain
                 )
-                found.append(refine_clusters(coords[rows], clusters, refinements))
+                if (bits := clusters.tobytes()) not in known:
+                    known[bits] = refine_clusters(coords[rows], clusters, refinements)
+                found.append(known[bits])
             place[rows] = -1
             self.grid.add(number, instance, found)
 

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch
-from lartpc_sparse.metrics.clustering import clustering_scores
+from lartpc_sparse.metrics.clustering import ClusteringScores, clustering_scores
 
 __all__ = ["ClusterGrid", "Tuned", "Tuner", "with_settings"]
 
@@ -73,7 +73,13 @@ class ClusterGrid:
 
     def add(self, number: int, truth: np.ndarray, found: Sequence[np.ndarray]) -> None:
         """One event of a class: true clusters, and those that each setting finds."""
-        scores = [clustering_scores(truth, clusters) for clusters in found]
+        known: dict[bytes, ClusteringScores | None] = {}  # most settings agree on an event
+        scores = []
+        for clusters in found:
+            bits = clusters.tobytes()
+            if bits not in known:
+                known[bits] = clustering_scores(truth, clusters)
+            scores.append(known[bits])
         if any(score is None for score in scores):
             return
         self.sums[number] += [(s.ari, s.purity, s.efficiency, s.sbd) for s in scores if s is not None]
