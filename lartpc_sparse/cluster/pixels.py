@@ -140,8 +140,8 @@ def cluster_table(
     """What is measured of every cluster, columns `CLUSTER_COLUMNS`.
 
     `integral` is the sum of counts over all sensor pixels of the footprint (cluster and rings), not suppressed; `size`
-    their number; `n_hits` the clustered pixels with a value above 0; `length` and `width` the extent along the
-    principal axes; `rms` the standard deviation of the values; `theta` the angle of the longer axis to x,
+    their number; `n_hits` the clustered pixels with a value above 0; `length` and `width` the longer and the shorter
+    extent along the principal axes; `rms` the standard deviation of the values; `theta` the angle of the length to x,
     -pi/2..pi/2. Weights of mean and axes are the values above 0.
 
     Args:
@@ -182,6 +182,8 @@ def _shape(coords: np.ndarray, values: np.ndarray, binning: int) -> dict[str, fl
     axes = np.linalg.eigh(covariance)[1]
     along, across = centred @ axes[:, 1], centred @ axes[:, 0]
     theta = float(np.arctan2(axes[1, 1], axes[0, 1]))
+    if np.ptp(across) > np.ptp(along):  # nearly round: the weights have one longer axis, the outline the other
+        along, across, theta = across, along, theta + np.pi / 2
     theta -= np.pi * np.round(theta / np.pi)
     low, high = (coords.min(axis=0) * binning)[::-1], ((coords.max(axis=0) + 1) * binning)[::-1]
     return {

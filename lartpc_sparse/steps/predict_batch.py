@@ -46,11 +46,10 @@ def predict_batch(predictor: Predictor, group: PredictionBatch, config: PredictC
             ):
                 moved = batch.to(device)
                 begin = time.perf_counter()
-                outputs = predictor.outputs(moved, names)
+                decoded |= network.decode(predictor.outputs(moved, names), moved)
                 if timed:
                     _wait(moved.coords)
                 seconds += time.perf_counter() - begin
-                decoded |= network.decode(outputs, moved)
     offsets = group.plain.offsets.tolist()
     for number, views in enumerate(group.events):
         rows = slice(offsets[number], offsets[number + 1])

@@ -29,6 +29,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bilinear": {"upsampling": "bilinear"},
     "strided stem": {"stem_step": 2},
     "strided stem and bilinear": {"stem_step": 2, "upsampling": "bilinear"},
+    "all of camera_attention_small": {
+        "convolution": "separable",
+        "attention": "cbam",
+        "gates": True,
+        "upsampling": "bilinear",
+        "stem_step": 2,
+    },
 }
 ENGINES: list[Engine] = [TorchEngine(), DenseEngine()]
 if reason_of_cpu("cpu") is None:

@@ -60,5 +60,10 @@ def test_a_camera_config_runs(path: Path, tmp_path: Path) -> None:
     assert "classical chain" in report
 
 
-def test_there_are_three_configs() -> None:
-    assert [path.stem for path in CONFIGS] == ["camera_attention", "camera_small", "camera_unet"]
+def test_there_are_four_configs() -> None:
+    assert [path.stem for path in CONFIGS] == [
+        "camera_attention",
+        "camera_attention_small",
+        "camera_small",
+        "camera_unet",
+    ]

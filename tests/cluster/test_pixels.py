@@ -115,6 +115,20 @@ def test_the_angle_of_a_diagonal() -> None:
     assert table["length"][0] == pytest.approx(9 * np.sqrt(2) + 1)
 
 
+@given(st.integers(0, 2**32 - 1))
+def test_length_is_along_theta_and_not_below_width(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    coords = np.unique(rng.integers(0, 8, (12, 2)), axis=0).astype(np.int32)
+    values = rng.uniform(0.1, 9, len(coords)).astype(np.float32)
+    config = PixelClusteringConfig(binning=4)
+    table = cluster_table(coords, values, np.zeros(len(coords), np.int64), config, (8, 8))
+    row = {name: float(column[0]) for name, column in table.items()}
+    assert row["length"] >= row["width"]
+    assert abs(row["theta"]) <= np.pi / 2 + 1e-6
+    along = coords[:, 1] * np.cos(row["theta"]) + coords[:, 0] * np.sin(row["theta"])
+    assert row["length"] == pytest.approx(4 * np.ptp(along) + 4, rel=1e-4)
+
+
 def test_small_and_faint_clusters_are_dropped_and_numbers_have_no_gaps() -> None:
     coords = np.array([[0, 0], [5, 5], [5, 6], [9, 9], [9, 10]], dtype=np.int32)
     intensity = np.array([9, 1, 1, 5, 5], dtype=np.float32)

@@ -41,6 +41,15 @@ def test_bad_pixels_read_their_pedestal() -> None:
     np.testing.assert_array_equal(found.values[0], frame.values[0] - frame.mean[0])
 
 
+def test_a_hot_pixel_adds_no_noise_to_the_mean_of_its_square() -> None:
+    frame = image(size=(4, 8))
+    sigma, bad = np.full((4, 8), 2.0, np.float32), np.zeros((4, 8), np.bool_)
+    sigma[1, 1], bad[1, 1] = 300, True
+    steps = [BadPixelsConfig(), SubtractPedestalConfig(), RebinConfig()]
+    found = preprocess(frame.replace(sigma=sigma, bad=bad), steps)
+    np.testing.assert_allclose(found.sigma, [[2 * np.sqrt(15) / 16, 0.5]], rtol=1e-6)
+
+
 def test_zero_suppression_compares_with_the_noise_of_each_pixel() -> None:
     frame = preprocess(image(1), [SubtractPedestalConfig()])
     found = ZeroSuppressionConfig(nsigma=0.5).apply(frame)

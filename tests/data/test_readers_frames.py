@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import uproot
 from damage import Damage, damages, heap_headers, readable
 from frame_events import SIZE, WRITERS, frames, write_hdf5, write_npy, write_truth
 from hypothesis import given, settings
 from reader_contract import ReaderContract
 
-from lartpc_sparse.data.camera import Pedestal, load_pedestal, open_frames, save_pedestal
+from lartpc_sparse.data.camera import open_frames
 from lartpc_sparse.data.camera.frame_files import run_and_event
 from lartpc_sparse.data.camera.frames_reader import FramesConfig, PedestalRunConfig
-from lartpc_sparse.data.camera.pedestal import build_pedestal, main
+from lartpc_sparse.data.camera.pedestal import Pedestal, build_pedestal, load_pedestal, main, save_pedestal
 from lartpc_sparse.data.camera.true_pixels import true_pixels
 from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.schema import BadEventError, UserError
@@ -156,6 +158,27 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 12 * 256 * 256 * 4  # a handful of copies of one frame; 60 frames would be 60
+
+
+def test_memory_does_not_grow_with_histograms_that_hold_themselves(tmp_path: Path) -> None:
+    edges = np.arange(257.0)
+    with uproot.recreate(tmp_path / "big.root") as file:
+        for entry in range(3):
+            file[f"pic_run1_ev{entry}"] = (np.zeros((256, 256), np.float32), edges, edges)
+    frames = open_frames(str(tmp_path / "big.root"))
+    frames.read(0)
+    gc.collect()
+    gc.disable()  # Python's own collections come when they come
+    tracemalloc.start()
+    try:
+        for entry in range(12):
+            frames.read(entry % 3)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+        frames.close()
+    assert kept < 3 * 256 * 256 * 4  # 12 frames would be at least 12
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
-from lartpc_sparse.data.camera import Pedestal, save_pedestal
 from lartpc_sparse.data.camera.frames_reader import FramesConfig, FramesReader
+from lartpc_sparse.data.camera.pedestal import Pedestal, save_pedestal
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 

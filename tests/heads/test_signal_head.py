@@ -20,6 +20,7 @@ from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.heads import SignalConfig
 from lartpc_sparse.heads.signal.losses import SignalBceConfig, SignalDiceConfig, SignalFocalConfig
 from lartpc_sparse.heads.signal.tuning import SignalTuner
+from lartpc_sparse.schema import UserError
 
 SIGNAL = ("MIP", "HIP")
 
@@ -132,6 +133,25 @@ def test_the_tuner_finds_the_highest_threshold_of_brute_force(of: str, least: in
         assert trial["pixel_recall" if of == "pixels" else "recoil_recall"] == pytest.approx(found / total)
     good = [t["threshold"] for t in tuned.trials if t["pixel_recall" if of == "pixels" else "recoil_recall"] >= 0.8]
     assert tuned.settings == {"threshold": max(good, default=tuned.trials[0]["threshold"])}
+
+
+def test_a_recall_out_of_reach_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    made, score = event(1, 0)
+    tuner = SignalTuner(SignalConfig.model_validate({"recall": {"target": 1.0}}))
+    score = np.where(made.labels["semantic"] == 1, np.float32(1e-4), score).astype(np.float32)
+    tuner.update({"logit": torch.logit(torch.from_numpy(score))}, collate([made]))
+    with caplog.at_level("WARNING", "lartpc_sparse"):
+        assert tuner.result().settings == {"threshold": 0.002}
+    assert "no threshold reaches a recall of 1 of pixels: at the lowest, 0.002, it is 0" in caplog.text
+
+
+def test_recoils_cannot_be_counted_without_their_truth() -> None:
+    made, score = event(1, 0)
+    made = made.replace(labels={"semantic": made.labels["semantic"]})
+    tuner = SignalTuner(SignalConfig.model_validate({"recall": {"of": "recoils"}}))
+    tuner.update({"logit": torch.logit(torch.from_numpy(score))}, collate([made]))
+    with pytest.raises(UserError, match="no recoils"):
+        tuner.result()
 
 
 def test_without_signal_the_threshold_stays() -> None:

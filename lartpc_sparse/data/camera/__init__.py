@@ -3,7 +3,6 @@
 from lartpc_sparse.data.camera.frame_files import FrameFile, open_frames
 from lartpc_sparse.data.camera.frame_image import SIGNAL_CLASSES, FrameCounts, FrameImage
 from lartpc_sparse.data.camera.frame_transforms import FrameTransformField, preprocess
-from lartpc_sparse.data.camera.pedestal import Pedestal, build_pedestal, load_pedestal, save_pedestal
 
 __all__ = [
     "SIGNAL_CLASSES",
@@ -11,10 +10,6 @@ __all__ = [
     "FrameFile",
     "FrameImage",
     "FrameTransformField",
-    "Pedestal",
-    "build_pedestal",
-    "load_pedestal",
     "open_frames",
     "preprocess",
-    "save_pedestal",
 ]

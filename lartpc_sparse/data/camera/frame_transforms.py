@@ -45,7 +45,7 @@ class FrameTransformConfig(PartConfig, ABC):
 
 
 class BadPixelsConfig(FrameTransformConfig):
-    """Hot and dead pixels are set to their pedestal, so that 0 is left when that is subtracted."""
+    """Hot and dead pixels are set to their pedestal, without noise: 0 is left when that is subtracted."""
 
     kind: Literal["bad_pixels"] = "bad_pixels"
     max_counts: float | None = Field(5000.0, gt=0, description="pixels of so many counts are bad; winter23: 5000")
@@ -58,9 +58,9 @@ class BadPixelsConfig(FrameTransformConfig):
             bad = bad | (frame.values >= self.max_counts)
         if not bad.any():
             return frame
-        values = frame.values.copy()
-        values[bad] = frame.mean[bad]
-        return frame.replace(values=values)
+        values, sigma = frame.values.copy(), frame.sigma.copy()
+        values[bad], sigma[bad] = frame.mean[bad], 0
+        return frame.replace(values=values, sigma=sigma)
 
 
 class SubtractPedestalConfig(FrameTransformConfig):
@@ -86,7 +86,7 @@ class ZeroSuppressionConfig(FrameTransformConfig):
 
 
 class MedianConfig(FrameTransformConfig):
-    """Median of a square of pixels: `scipy.ndimage.median_filter`, the border reflected."""
+    """Median of a square of pixels: `scipy.ndimage.median_filter`, the border reflected. The noise stays as it is."""
 
     kind: Literal["median"] = "median"
     size: Literal[2, 3] = Field(

@@ -193,6 +193,14 @@ class FramesReader(IndexedEvents):
         """File and entry of a frame."""
         return self._index.key(index)
 
+    def preprocessed(self, frame: FrameImage) -> FrameImage:
+        """The frame after all steps.
+
+        Raises:
+            BadEventError: the frame does not fit a step.
+        """
+        return preprocess(frame, self._config.preprocess)
+
     def read(self, index: int) -> Event:
         """The pixels of a frame.
 
@@ -208,7 +216,7 @@ class FramesReader(IndexedEvents):
         return self._kept[index]
 
     def _read(self, index: int) -> Event:
-        image = preprocess(self.frame(index), self._config.preprocess)
+        image = self.preprocessed(self.frame(index))
         labels, particles = self._labels(index, image)
         rows = np.flatnonzero(image.values) if image.suppressed else None
         flat = {name: column.reshape(-1) for name, column in labels.items()}

@@ -105,20 +105,20 @@ def read_frames(
     Raises:
         UserError: a file or a frame that cannot be read.
     """
-
-    def count(path: str) -> int:
-        file = open_frames(path)
-        number = len(file.names)
-        file.close()
-        return number
-
-    for path, begin, end in EventIndex.build(files, count, select, limit).spans():
+    for path, begin, end in EventIndex.build(files, _count, select, limit).spans():
         file = open_frames(path)
         for entry in range(begin, end):
             with damage_named(path, file.names[entry]):
                 frame = file.read(entry)
             yield frame
         file.close()
+
+
+def _count(path: str) -> int:
+    file = open_frames(path)
+    number = len(file.names)
+    file.close()
+    return number
 
 
 def save_pedestal(path: str | Path, pedestal: Pedestal) -> None:
@@ -178,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     files = resolve_files(options.files)
     select = None if options.select is None else (options.select[0], options.select[1])
-    with track("pedestal", total=0 if select is None else select[1] - select[0], unit="frames") as bar:
+    total = len(EventIndex.build(files, _count, select))
+    with track("pedestal", total=total, unit="frames") as bar:
 
         def counted() -> Iterable[np.ndarray]:
             for frame in read_frames(files, select):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ from torch import Tensor
 
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.heads.tuning import Tuned, Tuner
+from lartpc_sparse.schema import UserError
 
 if TYPE_CHECKING:
     from lartpc_sparse.heads.signal.head import SignalConfig
 
 __all__ = ["THRESHOLDS", "SignalTuner"]
 
+logger = logging.getLogger("lartpc_sparse")
 THRESHOLDS = np.round(np.concatenate([np.arange(0.002, 0.05, 0.002), np.arange(0.05, 1.0, 0.01)]), 3)
 
 
@@ -74,10 +77,24 @@ class SignalTuner(Tuner):
             }
             for number, threshold in enumerate(THRESHOLDS)
         ]
-        recall = pixel_recall if self.config.recall.of == "pixels" else recoil_recall
-        good = np.flatnonzero(recall >= self.config.recall.target)
+        wanted = self.config.recall
         if not self.signal.sum():
             return Tuned({"threshold": self.config.threshold}, trials)
+        if wanted.of == "recoils" and not self.recoils.sum():
+            raise UserError(
+                "tune: validation has signal but no recoils (label `instance`) for `recall: {of: recoils}`; "
+                "give frames with their truth, or use `of: pixels`"
+            )
+        recall = pixel_recall if wanted.of == "pixels" else recoil_recall
+        good = np.flatnonzero(recall >= wanted.target)
+        if not len(good):
+            logger.warning(
+                "tune: no threshold reaches a recall of %.3g of %s: at the lowest, %g, it is %.3g, and that is taken",
+                wanted.target,
+                wanted.of,
+                THRESHOLDS[0],
+                recall[0],
+            )
         return Tuned({"threshold": float(THRESHOLDS[good[-1] if len(good) else 0])}, trials)
 
 
