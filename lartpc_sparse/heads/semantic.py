@@ -30,6 +30,7 @@ from lartpc_sparse.heads.semantic_losses import (
     ScoredVoxels,
     SemanticLossConfig,
 )
+from lartpc_sparse.heads.semantic_vote import VoteConfig
 from lartpc_sparse.heads.voxel_weights import (
     ClusterVertexConfig,
     InverseFrequencyConfig,
@@ -63,6 +64,9 @@ class SemanticConfig(HeadConfig):
         (CrossEntropyConfig(),), min_length=1, description="terms of the loss, added up; each kind at most once"
     )
     evaluate: SemanticEvaluationConfig = SemanticEvaluationConfig()
+    vote: VoteConfig | None = Field(
+        None, description="one class for all voxels of a cluster, such as a track; null: every voxel has its own"
+    )
     decisions: DecisionConfig | None = Field(
         None, description="track or shower, cluster and event decisions on the scores; null: none"
     )
@@ -82,6 +86,8 @@ class SemanticConfig(HeadConfig):
         self.weighting.check(self.classes)
         for loss in self.losses:
             loss.check(self.classes)
+        if self.vote is not None:
+            self.vote.check(self.classes)
         if self.decisions is not None:
             self.decisions.check(self.classes)
         return self
@@ -102,11 +108,14 @@ class SemanticConfig(HeadConfig):
 
     def check_heads(self, kinds: Mapping[str, str]) -> None:
         """See `HeadConfig.check_heads`."""
-        if self.decisions is not None:
-            self.decisions.check_heads(kinds)
+        for part in (self.vote, self.decisions):
+            if part is not None:
+                part.check_heads(kinds)
 
     def finish(self, name: str, prediction: Prediction) -> Prediction:
-        """Adds the decisions."""
+        """Votes on the labels, and adds the decisions."""
+        if self.vote is not None:
+            prediction = self.vote.apply(prediction, name, self.classes)
         return with_decisions(prediction, name, self.classes, self.decisions)
 
     def build(self, *, in_channels: int, dim: int) -> SemanticHead:

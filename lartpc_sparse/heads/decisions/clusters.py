@@ -117,7 +117,7 @@ class InstanceClustersConfig(DecisionClustersConfig):
             return chosen[0]
         wanted = f"one head of kind {' or '.join(_INSTANCE_HEADS)}" if self.head is None else f"the head {self.head!r}"
         raise ValueError(
-            f"decisions.clusters of kind instances need {wanted}, but there "
+            f"clusters of kind instances need {wanted}, but there "
             f"{'is none' if not known else 'are ' + ', '.join(known)}; name the head in decisions.clusters.head, "
             "or choose the kind connected or dbscan"
         )

@@ -1,4 +1,4 @@
-"""The packaged weights `camera-small` find recoils in frames that they have never seen."""
+"""The packaged weights for camera frames find recoils in frames that they have never seen."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lartpc_sparse.simulate.camera import CameraConfig
 from lartpc_sparse.sparse import choose_engine
 from lartpc_sparse.weights import describe, find_weights, load_weights
 
-NAME = "camera-small"
+NAMES = ["camera-small", "camera-attention-small"]
 SIDE = 768
 
 
-def simulated(kind: str, energy: float) -> tuple[Event, np.ndarray]:
+def simulated(name: str, kind: str, energy: float) -> tuple[Event, np.ndarray]:
     """Sixteen recoils of one kind on a frame of 768 x 768 pixels, and the recoil of every rebinned pixel."""
     energies = {"electron_kev": [], "nuclear_kev": [], f"{kind}_kev": [energy]}
     settings = {"recoils": {"per_image": [16, 16], **energies}, "sensor": {"size": [SIDE, SIDE], "noise_counts": 2.135}}
@@ -44,18 +44,19 @@ def simulated(kind: str, energy: float) -> tuple[Event, np.ndarray]:
         labels={"noise": image.sigma.reshape(-1)},
     )
     light, owner = true_pixels(made["truth"], (side, side), 4)
-    significance = SignificanceConfig.model_validate(describe(find_weights(NAME)).transforms[0]).build()
+    significance = SignificanceConfig.model_validate(describe(find_weights(name)).transforms[0]).build()
     return significance(event, np.random.default_rng(0)), np.where(light >= 0.2, owner, -1).reshape(-1)
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("kind", "energy", "least"), [("nuclear", 3.0, 14), ("electron", 1.0, 14), ("nuclear", 10.0, 15)]
 )
-def test_recoils_are_found_and_next_to_nothing_else(kind: str, energy: float, least: int) -> None:
-    path = find_weights(NAME)
+def test_recoils_are_found_and_next_to_nothing_else(name: str, kind: str, energy: float, least: int) -> None:
+    path = find_weights(name)
     network = Network(describe(path).model_config(), choose_engine("dense", "cpu").engine)
     load_weights(network, path)
-    event, owner = simulated(kind, energy)
+    event, owner = simulated(name, kind, energy)
     batch = collate([event])
     with torch.inference_mode():
         output = network.eval()(batch)
