@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,12 @@ from lartpc_sparse.yaml_config import dump_config, load_config, load_variants
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 VARIED = [path for path in CONFIGS if "for_each" in yaml.safe_load(path.read_text())]
-TRAINING = [path for path in CONFIGS if not path.name.startswith(("simulate_", "camera_")) and path not in VARIED]
+OWN_EVENTS = [path for path in CONFIGS if path.name == "lardrip2d_small.yaml"]
+TRAINING = [
+    path
+    for path in CONFIGS
+    if not path.name.startswith(("simulate_", "camera_")) and path not in VARIED and path not in OWN_EVENTS
+]
 SIMULATING = [path for path in CONFIGS if path.name.startswith("simulate_")]
 
 
@@ -67,9 +73,8 @@ def test_a_simulating_config_runs(path: Path, tmp_path: Path, request: pytest.Fi
         assert len(VoxelsConfig(files=(str(tmp_path / "events" / f"{stream}_*.h5"),)).build()) == 1
 
 
-@pytest.mark.parametrize("path", VARIED, ids=lambda path: path.name)
-def test_one_variant_of_a_config_runs(path: Path, tmp_path: Path) -> None:
-    values = yaml.safe_load(path.read_text())
+def few_events(values: dict[str, Any], tmp_path: Path) -> list[str]:
+    """Settings that make a chain one of three events and a tiny network."""
     few = [f"run.output_dir={tmp_path}", "data.batch={events: 2}"]
     if "train" in values:
         few += ["model.backbone.filters=2", "train.epochs=1"]
@@ -77,6 +82,19 @@ def test_one_variant_of_a_config_runs(path: Path, tmp_path: Path) -> None:
     few += [f"data.{part}.select=[{event}, {event + 1}]" for event, part in parts if part in values["data"]]
     if "simulate" in values:
         few += ["simulate.events=3", "simulate.processes=1"]
+    return few
+
+
+@pytest.mark.parametrize("path", OWN_EVENTS, ids=lambda path: path.name)
+def test_a_config_with_events_of_its_own_runs(path: Path, tmp_path: Path) -> None:
+    assert main([str(path), "--set", *few_events(yaml.safe_load(path.read_text()), tmp_path)]) == 0
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize("path", VARIED, ids=lambda path: path.name)
+def test_one_variant_of_a_config_runs(path: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+    few = few_events(values, tmp_path)
     one = [f"{name}={next(iter(choices))}" for name, choices in values["for_each"].items()]
     assert main([str(path), "--set", *few, "--variant", *one]) == 0
     states = [variant["status"] for variant in json.loads((tmp_path / "summary.json").read_text())["variants"]]
