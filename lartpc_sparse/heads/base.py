@@ -26,7 +26,7 @@ __all__ = ["DECODE_TABLE", "NETWORK_TABLE", "Decoded", "Evaluator", "Head", "Hea
 DECODE_TABLE = "decode:seconds"
 """Table of a prediction with the time of its decoding, a column a head; no head can have this name."""
 NETWORK_TABLE = "network:seconds"
-"""Table of a prediction with the time of the network, for heads that report it; no head can have this name."""
+"""Table of a prediction with the time of the network and of all decoding, for heads that report it; no head's name."""
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,13 @@ class SemanticConfig(HeadConfig):
 
     def check_heads(self, kinds: Mapping[str, str]) -> None:
         """See `HeadConfig.check_heads`."""
-        for part in (self.vote, self.decisions):
-            if part is not None:
-                part.check_heads(kinds)
+        if self.vote is not None:
+            self.vote.check_heads(kinds)
+        if self.decisions is not None:
+            self.decisions.check_heads(kinds)
 
     def finish(self, name: str, prediction: Prediction) -> Prediction:
-        """Votes on the labels, and adds the decisions."""
+        """Votes on the labels; adds the decisions, which are made of the probabilities."""
         if self.vote is not None:
             prediction = self.vote.apply(prediction, name, self.classes)
         return with_decisions(prediction, name, self.classes, self.decisions)

@@ -48,8 +48,15 @@ class VoteConfig(Config):
             )
 
     def check_heads(self, kinds: Mapping[str, str]) -> None:
-        """Refuse a model without the head that the clusters come from; see `HeadConfig.check_heads`."""
-        self.clusters.check_heads(kinds)
+        """Refuse a model without the head that the clusters come from; see `HeadConfig.check_heads`.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        try:
+            self.clusters.check_heads(kinds)
+        except ValueError as error:
+            raise ValueError(f"vote: {error}") from error
 
     def apply(self, prediction: Prediction, name: str, names: Sequence[str]) -> Prediction:
         """The prediction with the column `label` voted on; `probability` stays that of each voxel.

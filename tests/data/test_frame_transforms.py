@@ -47,7 +47,18 @@ def test_a_hot_pixel_adds_no_noise_to_the_mean_of_its_square() -> None:
     sigma[1, 1], bad[1, 1] = 300, True
     steps = [BadPixelsConfig(), SubtractPedestalConfig(), RebinConfig()]
     found = preprocess(frame.replace(sigma=sigma, bad=bad), steps)
-    np.testing.assert_allclose(found.sigma, [[2 * np.sqrt(15) / 16, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(found.sigma, [[0.5, 0.5]], rtol=1e-6)
+
+
+def test_values_that_reach_a_bad_pixel_later_have_noise() -> None:
+    frame = image(size=(8, 8))
+    sigma, bad = frame.sigma.copy(), frame.bad.copy()
+    sigma[2, 2], bad[2, 2] = 0, True
+    found = preprocess(
+        frame.replace(sigma=sigma, bad=bad), [BadPixelsConfig(), SubtractPedestalConfig(), MedianConfig(size=3)]
+    )
+    assert found.values[2, 2] != 0
+    assert found.sigma[2, 2] == np.median(sigma)
 
 
 def test_zero_suppression_compares_with_the_noise_of_each_pixel() -> None:

@@ -67,6 +67,11 @@ def test_a_number_outside_the_image_is_named(size: tuple[int, ...]) -> None:
         grid(size, "first").coords(ids, KEY, "sparse3d_data")
 
 
+def test_numbers_in_the_byte_order_of_root() -> None:
+    found = grid((4, 5, 6), "last").coords(np.array([0, 7, 119], dtype=">u8"), KEY, "sparse3d_data")
+    np.testing.assert_array_equal(found, [[0, 0, 0], [0, 1, 1], [3, 4, 5]])
+
+
 def test_no_voxel() -> None:
     found = grid((0, 0, 0), "last").coords(np.zeros(0, dtype=np.uint64), KEY, "sparse3d_data")
     assert found.shape == (0, 3)

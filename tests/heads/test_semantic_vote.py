@@ -58,12 +58,14 @@ def test_an_event_without_such_voxels_stays() -> None:
         np.testing.assert_array_equal(after.columns["semantic/label"], event.columns["semantic/label"])
 
 
-def test_the_head_votes_before_it_decides() -> None:
-    head = SemanticConfig.model_validate({"vote": {}, "decisions": {"clusters": {"kind": "instances"}}})
-    after = head.finish("semantic", predicted(3))
+def test_decisions_are_made_of_the_probabilities_and_do_not_see_the_vote() -> None:
+    decisions = {"clusters": {"kind": "instances"}}
+    plain = SemanticConfig.model_validate({"decisions": decisions}).finish("semantic", predicted(3))
+    after = SemanticConfig.model_validate({"vote": {}, "decisions": decisions}).finish("semantic", predicted(3))
     voted = VoteConfig().apply(predicted(3), "semantic", NAMES)
+    assert (voted.columns["semantic/label"] != plain.columns["semantic/label"]).any()
     np.testing.assert_array_equal(after.columns["semantic/label"], voted.columns["semantic/label"])
-    assert "semantic/track_shower" in after.columns
+    np.testing.assert_array_equal(after.columns["semantic/track_shower"], plain.columns["semantic/track_shower"])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_wrong_classes_are_named(vote: dict[str, Any], match: str) -> None:
 def test_instances_need_a_head_that_finds_them() -> None:
     head = SemanticConfig.model_validate({"vote": {}})
     head.check_heads({"semantic": "semantic", "particles": "voxel_graph"})
-    with pytest.raises(ValueError, match="head of kind"):
+    with pytest.raises(ValueError, match="vote: clusters of kind instances need one head of kind"):
         head.check_heads({"semantic": "semantic"})
     event = predicted(4)
     del event.columns["particles/cluster"]  # type: ignore[attr-defined]

@@ -45,7 +45,7 @@ class FrameTransformConfig(PartConfig, ABC):
 
 
 class BadPixelsConfig(FrameTransformConfig):
-    """Hot and dead pixels are set to their pedestal, without noise: 0 is left when that is subtracted."""
+    """Hot and dead pixels are set to their pedestal, so that 0 is left without it, and to the median noise."""
 
     kind: Literal["bad_pixels"] = "bad_pixels"
     max_counts: float | None = Field(5000.0, gt=0, description="pixels of so many counts are bad; winter23: 5000")
@@ -59,7 +59,8 @@ class BadPixelsConfig(FrameTransformConfig):
         if not bad.any():
             return frame
         values, sigma = frame.values.copy(), frame.sigma.copy()
-        values[bad], sigma[bad] = frame.mean[bad], 0
+        step = max(min(sigma.shape) // 64, 1)  # a median of all pixels would take longer than the other steps together
+        values[bad], sigma[bad] = frame.mean[bad], np.median(frame.sigma[::step, ::step])
         return frame.replace(values=values, sigma=sigma)
 
 

@@ -59,7 +59,7 @@ class TruthClustersConfig(DecisionClustersConfig):
         if "instance" not in prediction.truth:
             raise UserError(
                 f"{prediction.key}: clusters of kind truth need true instances, but the event has no label "
-                "'instance'; set decisions.clusters to {kind: connected} or {kind: dbscan}"
+                "'instance'; set `clusters` to {kind: connected} or {kind: dbscan}"
             )
         instance = prediction.truth["instance"].astype(np.int64)
         return np.where(rows & (instance >= 0), instance, -1)
@@ -118,6 +118,6 @@ class InstanceClustersConfig(DecisionClustersConfig):
         wanted = f"one head of kind {' or '.join(_INSTANCE_HEADS)}" if self.head is None else f"the head {self.head!r}"
         raise ValueError(
             f"clusters of kind instances need {wanted}, but there "
-            f"{'is none' if not known else 'are ' + ', '.join(known)}; name the head in decisions.clusters.head, "
+            f"{'is none' if not known else 'are ' + ', '.join(known)}; name the head in `clusters.head`, "
             "or choose the kind connected or dbscan"
         )

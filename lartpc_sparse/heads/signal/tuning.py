@@ -63,7 +63,11 @@ class SignalTuner(Tuner):
         return np.where(count >= wanted, reached[last] if len(last) else last, 0)
 
     def result(self) -> Tuned:
-        """See `Tuner.result`."""
+        """See `Tuner.result`.
+
+        Raises:
+            UserError: recoils are wanted, and the validation events have signal but no recoils.
+        """
         kept, wrong, found = (_reaching(counts) for counts in (self.signal, self.background, self.recoils))
         pixel_recall = kept / max(int(self.signal.sum()), 1)
         recoil_recall = found / max(int(self.recoils.sum()), 1)

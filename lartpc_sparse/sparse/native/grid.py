@@ -23,7 +23,7 @@ def voxel_coords(
     Raises:
         RuntimeError: an image size that is not served.
     """
-    rows, size = np.ascontiguousarray(ids), np.array(image_size, dtype=np.int64)
+    rows, size = np.ascontiguousarray(ids, dtype=np.uint64), np.array(image_size, dtype=np.int64)
     coords = np.empty((len(rows), len(size)), dtype=np.int32)
     inside = library().voxel_coords(
         rows.ctypes.data, len(rows), size.ctypes.data, len(size), int(first_axis_first), coords.ctypes.data
