@@ -72,7 +72,10 @@ def _run(options: argparse.Namespace) -> None:
         resamples=options.resamples,
         seed=options.seed,
     )
-    Console().print(comparison_table(comparison))
+    console, table = Console(), comparison_table(comparison)
+    # Cut off cells would be worse than long lines: a file keeps them, and a terminal breaks them.
+    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=1000)).maximum)
+    console.print(table)
     if options.output is not None:
         for path in write_comparison(comparison, options.output):
             sys.stdout.write(f"wrote {path}\n")

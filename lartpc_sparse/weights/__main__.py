@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lartpc_sparse.command_line import exit_status
 from lartpc_sparse.weights.card import card_text, headline, size_text
@@ -104,7 +104,7 @@ def _list() -> None:
     if not names:
         sys.stdout.write("this version of lartpc_sparse comes without trained weights\n")
         return
-    table = Table("name", "task", "D", "size", "accuracy", "trained on")
+    table = Table(Column("name", no_wrap=True), "task", "D", "size", "accuracy", "trained on")
     for name in names:
         described = describe(find_weights(name))
         about = described.about

@@ -195,7 +195,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out" / "table.html"
     status = main([*map(str, files), "--output", str(output), "--decisions", str(cuts), "--resamples", "20"])
     assert status == 0
-    assert "<gain>" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "<gain>" in printed
+    assert "voxels in common" in printed  # on one line: nothing is cut off
+    assert "…" not in printed
     found = json.loads((tmp_path / "out" / "table.json").read_text())
     assert found["decisions"]["cluster_fraction"] == 0.9
     assert set(found["variations"][0]["estimates"]) == set(TITLES)
