@@ -9,7 +9,16 @@ from typing import Literal
 from torch import nn
 
 from lartpc_sparse.backbone.attention import Cbam
-from lartpc_sparse.sparse import BatchNorm, FeatureLayer, NormActivation, PointwiseConv, SparseTensor, SubmanifoldConv
+from lartpc_sparse.sparse import (
+    BatchNorm,
+    FeatureLayer,
+    NormActivation,
+    PointwiseConv,
+    SparseTensor,
+    SubmanifoldConv,
+    is_hooked,
+    is_residual,
+)
 from lartpc_sparse.sparse.depthwise import DepthwiseConv
 
 __all__ = [
@@ -108,4 +117,14 @@ class ResidualBlock(Block):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Same voxels, `out_channels` features."""
-        return x.replace(self.path(x).feats + self.shortcut(x).feats)
+        first, last = self.path[0], self.path[-1]
+        joined = isinstance(last, SubmanifoldConv) and last.bias is None and is_residual(x.plan.engine)
+        if not joined or is_hooked(self.path, self.shortcut, first, last):
+            return x.replace(self.path(x).feats + self.shortcut(x).feats)
+        assert isinstance(first, NormActivation)
+        assert isinstance(last, SubmanifoldConv)
+        y, around = first.beside(x)
+        for layer in list(self.path)[1:-1]:
+            y = layer(y)
+        weight = self.shortcut.weight if isinstance(self.shortcut, PointwiseConv) else None
+        return last.onto(y, around, weight)

@@ -12,10 +12,12 @@ from lartpc_sparse.sparse.layers import (
     StridedConv,
     SubmanifoldConv,
     TransposedConv,
+    is_hooked,
 )
 from lartpc_sparse.sparse.level import Level
 from lartpc_sparse.sparse.operations import apply_to_feats, concatenate
 from lartpc_sparse.sparse.plan import Plan
+from lartpc_sparse.sparse.residual import is_residual
 from lartpc_sparse.sparse.tensor import SparseTensor
 
 __all__ = [
@@ -38,5 +40,7 @@ __all__ = [
     "apply_to_feats",
     "choose_engine",
     "concatenate",
+    "is_hooked",
+    "is_residual",
     "kernel_offsets",
 ]

@@ -17,6 +17,7 @@ from lartpc_sparse.sparse.operations import (
     pool,
     strided_conv,
     submanifold_conv,
+    submanifold_conv_onto,
     transposed_conv,
 )
 from lartpc_sparse.sparse.tensor import SparseTensor
@@ -30,6 +31,7 @@ __all__ = [
     "StridedConv",
     "SubmanifoldConv",
     "TransposedConv",
+    "is_hooked",
 ]
 
 
@@ -78,6 +80,11 @@ class SubmanifoldConv(_Convolution):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Same voxels, C_out features."""
         return submanifold_conv(x, self.weight, self.kernel_size, self.bias)
+
+    def onto(self, x: SparseTensor, shortcut: SparseTensor, shortcut_weight: Tensor | None = None) -> SparseTensor:
+        """The convolution plus a shortcut in one pass, see `submanifold_conv_onto`; only without a bias."""
+        assert self.bias is None
+        return submanifold_conv_onto(x, self.weight, self.kernel_size, shortcut, shortcut_weight)
 
 
 class _SteppedConvolution(_Convolution):
@@ -222,17 +229,20 @@ class NormActivation(nn.Sequential):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalised and activated features, same voxels."""
+        return self.beside(x)[0]
+
+    def beside(self, x: SparseTensor) -> tuple[SparseTensor, SparseTensor]:
+        """The same, and x as it came: with the path around it in that, both gradients are added in one pass."""
         norm, activation = self
         engine, slope = x.plan.engine, _slope(activation)
         fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not norm.across_ranks
-        fits = fits and not _hooked(norm, activation)
+        fits = fits and not is_hooked(norm, activation)
         if not fits or slope is None or len(x) < 2 or x.feats.dtype != norm.weight.dtype or not is_normalising(engine):
-            result: SparseTensor = activation(norm(x))
-            return result
+            return activation(norm(x)), x
         assert isinstance(norm, BatchNorm)
-        feats, mean, variance = engine.batch_norm(x.feats, norm.weight, norm.bias, norm.eps, slope)
-        norm.track(mean, variance, len(x))
-        return x.replace(feats)
+        found = engine.batch_norm(x.feats, norm.weight, norm.bias, norm.eps, slope)
+        norm.track(found.mean, found.variance, len(x))
+        return x.replace(found.feats), x.replace(found.passed)
 
 
 def _slope(layer: nn.Module) -> float | None:
@@ -243,6 +253,6 @@ def _slope(layer: nn.Module) -> float | None:
     return module.negative_slope if isinstance(module, nn.LeakyReLU) and module.negative_slope >= 0 else None
 
 
-def _hooked(*modules: nn.Module) -> bool:
+def is_hooked(*modules: nn.Module) -> bool:
     """Whether somebody wants to see what passes through the modules one by one."""
     return any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in modules)

@@ -21,11 +21,14 @@ class Normalised(NamedTuple):
     Attributes:
         feats: normalised and activated.
         mean, variance: of each channel over the voxels, the variance biased; without gradient.
+        passed: the features as they came, for a path around: their gradient is added to that of the normalisation in
+            the same pass.
     """
 
     feats: Float[Tensor, "N C"]
     mean: Float[Tensor, " C"]
     variance: Float[Tensor, " C"]
+    passed: Float[Tensor, "N C"]
 
 
 @runtime_checkable

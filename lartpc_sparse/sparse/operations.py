@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lartpc_sparse.sparse.kernel import per_axis
 from lartpc_sparse.sparse.kernel_map import KernelMap
+from lartpc_sparse.sparse.residual import is_residual
 from lartpc_sparse.sparse.tensor import SparseTensor
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "pool",
     "strided_conv",
     "submanifold_conv",
+    "submanifold_conv_onto",
     "transposed_conv",
 ]
 
@@ -32,18 +34,27 @@ def _convolve(
     kernel_map: KernelMap,
     bias: Float[Tensor, " C_out"] | None,
 ) -> Tensor:
+    _check_weight(x, weight, kernel_map)
+    feats, weight = _autocast(x.feats, weight)
+    out = x.plan.engine.convolve(feats, weight, kernel_map)
+    return out if bias is None else out + bias.to(out.dtype)
+
+
+def _check_weight(x: SparseTensor, weight: Tensor, kernel_map: KernelMap) -> None:
     if weight.shape[0] != kernel_map.kernel_volume or weight.shape[1] != x.feats.shape[1]:
         raise ValueError(
             f"weight of shape {tuple(weight.shape)} (K, C_in, C_out) does not fit a kernel of "
             f"{kernel_map.kernel_volume} slots on {x.feats.shape[1]} features"
         )
-    feats = x.feats
-    device = feats.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        feats, weight = feats.to(dtype), weight.to(dtype)
-    out = x.plan.engine.convolve(feats, weight, kernel_map)
-    return out if bias is None else out + bias.to(out.dtype)
+
+
+def _autocast(*tensors: Tensor) -> list[Tensor]:
+    """The tensors, in the format of autocast where it is on."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype(device)
+    return [tensor.to(dtype) for tensor in tensors]
 
 
 def submanifold_conv(
@@ -59,6 +70,36 @@ def submanifold_conv(
     """
     kernel_map = x.plan.submanifold_map(x.stride, kernel_size)
     return x.replace(_convolve(x, weight, kernel_map, bias))
+
+
+def submanifold_conv_onto(
+    x: SparseTensor,
+    weight: Float[Tensor, "K C_in C_out"],
+    kernel_size: tuple[int, ...],
+    shortcut: SparseTensor,
+    shortcut_weight: Float[Tensor, "_ _"] | None = None,
+) -> SparseTensor:
+    """`submanifold_conv` of x plus the shortcut, itself or through a 1 x 1 convolution; see `ResidualEngine`.
+
+    Raises:
+        ValueError: even kernel size, or weights and shortcut that do not fit kernel and features.
+        TypeError: the engine offers no `convolve_onto`.
+    """
+    engine = x.plan.engine
+    if not is_residual(engine):
+        raise TypeError(f"engine {engine.name} has no convolution onto a shortcut")
+    kernel_map = x.plan.submanifold_map(x.stride, kernel_size)
+    _check_weight(x, weight, kernel_map)
+    feats, weight, onto, *others = _autocast(
+        x.feats, weight, shortcut.feats, *([] if shortcut_weight is None else [shortcut_weight])
+    )
+    fits = (len(onto), onto.shape[1]) == (len(feats), others[0].shape[0] if others else weight.shape[2])
+    if not fits or (others and others[0].shape[1] != weight.shape[2]):
+        raise ValueError(
+            f"a shortcut of shape {tuple(onto.shape)} and its weight of shape "
+            f"{tuple(others[0].shape) if others else None} do not fit a result of {(len(feats), weight.shape[2])}"
+        )
+    return x.replace(engine.convolve_onto(feats, weight, kernel_map, onto, others[0] if others else None))
 
 
 def strided_conv(

@@ -119,7 +119,7 @@ void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
     convolutions(float{});
     convolutions(double{});
     convolutions(uint16_t{});
-    for (const Summand* s : {&onto_itself, &to_fine}) check_weight_gradient<float>(*s, n, cout, threads);
+    for (const Summand* s : {&onto_itself, &to_fine, static_cast<const Summand*>(&itself)}) check_weight_gradient<float>(*s, n, cout, threads);
     for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<double>(*s, m, cout, threads);
     check_transpose<float>(3, cin, cout, threads);
     check_transpose<double>(2, cin, cout, threads);
@@ -192,10 +192,11 @@ void check_two_callers() {
 
 // Statistics, values and gradients of a normalisation against sums in double, row by row.
 void check_norm(int64_t n, int64_t channels, double slope, int threads) {
-  std::vector<float> x(n * channels), grad(n * channels), y(n * channels), dx(n * channels);
+  std::vector<float> x(n * channels), grad(n * channels), added(n * channels), y(n * channels), dx(n * channels);
   std::normal_distribution<float> normal(1.5f, 2.0f);
   for (float& value : x) value = normal(random_source);
   for (float& value : grad) value = normal(random_source);
+  for (float& value : added) value = normal(random_source);
   std::vector<double> mean(channels), variance(channels), scale(channels), shift(channels), rstd(channels);
   std::vector<double> by_weight(channels), by_bias(channels);
   CHECK(lartpc_norm_moments(LARTPC_FLOAT32, x.data(), channels, n, channels, mean.data(), variance.data(), threads) == 0);
@@ -211,8 +212,10 @@ void check_norm(int64_t n, int64_t channels, double slope, int threads) {
   }
   CHECK(lartpc_norm_apply(LARTPC_FLOAT32, x.data(), channels, n, channels, scale.data(), shift.data(), slope, y.data(),
                           threads) == 0);
-  CHECK(lartpc_norm_gradient(LARTPC_FLOAT32, x.data(), channels, grad.data(), channels, n, channels, scale.data(),
-                             shift.data(), mean.data(), rstd.data(), slope, dx.data(), by_weight.data(), by_bias.data(),
+  const bool with_added = n % 2 == 0;
+  CHECK(lartpc_norm_gradient(LARTPC_FLOAT32, x.data(), channels, grad.data(), channels,
+                             with_added ? added.data() : nullptr, channels, n, channels, scale.data(), shift.data(),
+                             mean.data(), rstd.data(), slope, dx.data(), by_weight.data(), by_bias.data(),
                              threads) == 0);
   for (int64_t c = 0; c < channels; ++c) {
     double by_weight_here = 0, by_bias_here = 0;
@@ -228,7 +231,8 @@ void check_norm(int64_t n, int64_t channels, double slope, int threads) {
     CHECK(std::abs(by_bias[c] - by_bias_here) < 1e-3);
     CHECK(std::abs(by_weight[c] - by_weight_here) < 1e-3);
     for (int64_t r = 0; r < n; ++r) {
-      const double expected = scale[c] * (through(r) - by_bias_here / n - hat(r) * by_weight_here / n);
+      const double from_another = with_added ? static_cast<double>(added[at(r)]) : 0;
+      const double expected = scale[c] * (through(r) - by_bias_here / n - hat(r) * by_weight_here / n) + from_another;
       CHECK(std::abs(static_cast<double>(dx[at(r)]) - expected) < 1e-4);
     }
   }

@@ -27,7 +27,7 @@ BASIC_2D = [
     Convolution("transposed", (2, 2), (2, 2)),
 ]
 CHANNELS = [(1, 160), (5, 33), (16, 16), (32, 32), (33, 5), (96, 96), (160, 1), (160, 160)]
-BLOCK_ROWS = 512  # of native/src/maps.h
+BLOCK_ROWS = 512  # of small batches, see BlockCut in native/src/maps.h
 FORWARD_AND_GRADIENTS = ("forward", "gradient of the features", "gradient of the weight")
 
 

@@ -67,7 +67,7 @@ def test_value_and_gradients_are_torchs(
     for have, wanted in zip(found, by_torch(x, weight, bias, slope, grad), strict=True):
         assert have.dtype == dtype
         # A gradient is what is left of sums of this size.
-        size = max(float(wanted.abs().max()), float(weight.abs().max()), 1.0)
+        size = max(float(wanted.abs().max()), float(weight.abs().max()), 1.0 if wanted.ndim > 1 else voxels**0.5)
         torch.testing.assert_close(have.double() / size, wanted / size, rtol=0, atol=TOLERANCE[dtype])
 
 
@@ -77,6 +77,22 @@ def test_gradcheck(slope: float) -> None:
     shapes = [(6, 3), (3,), (3,)]
     leaves = [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
     assert torch.autograd.gradcheck(lambda *inputs: ENGINE.batch_norm(*inputs, EPS, slope).feats, leaves)
+
+
+def test_gradient_of_the_path_around_is_added() -> None:
+    generator = torch.Generator().manual_seed(4)
+    leaves = [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in [(6, 3), 3, 3]]
+
+    def both(*inputs: Tensor) -> Tensor:
+        found = ENGINE.batch_norm(*inputs, EPS, 0.3)
+        return found.feats.square() + 0.7 * found.passed
+
+    assert torch.autograd.gradcheck(both, leaves)
+    x = leaves[0].detach().clone().requires_grad_()
+    found = ENGINE.batch_norm(x, leaves[1].detach(), leaves[2].detach(), EPS, 0.3)
+    found.passed.sum().backward()  # nothing comes through the normalised features
+    assert x.grad is not None
+    assert torch.equal(x.grad, torch.ones_like(x))
 
 
 def test_columns_of_a_wider_tensor_are_read_in_place() -> None:

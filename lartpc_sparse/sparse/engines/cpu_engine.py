@@ -93,6 +93,20 @@ class CpuEngine:
         """See `NormalisingEngine.batch_norm`."""
         return Normalised(*_BatchNorm.apply(feats, weight, bias, eps, slope))  # type: ignore[no-untyped-call]
 
+    def convolve_onto(
+        self,
+        feats: Float[Tensor, "num_in C_in"],
+        weight: Float[Tensor, "K C_in C_out"],
+        kernel_map: KernelMap,
+        shortcut: Float[Tensor, "num_out C_short"],
+        shortcut_weight: Float[Tensor, "C_short C_out"] | None,
+    ) -> Float[Tensor, "num_out C_out"]:
+        """See `ResidualEngine.convolve_onto`."""
+        result: Tensor = _ConvolutionOnto.apply(  # type: ignore[no-untyped-call]
+            feats, weight, kernel_map, shortcut, shortcut_weight
+        )
+        return result
+
 
 class _Passes:
     """`ConvolutionPasses` in C++."""
@@ -111,11 +125,53 @@ class _Passes:
 _PASSES = _Passes()
 
 
+class _ConvolutionOnto(torch.autograd.Function):
+    @staticmethod
+    def forward(  # noqa: PLR0917  autograd passes by position
+        ctx: Any,
+        feats: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        shortcut: Tensor,
+        shortcut_weight: Tensor | None,
+    ) -> Tensor:
+        ctx.kernel_map = kernel_map
+        if shortcut_weight is None:
+            ctx.save_for_backward(feats, weight)
+            prepared = PreparedConvolution([weight], [Epilogue()], None, feats.dtype)
+            return prepared([feats], [kernel_map], kernel_map.num_out, shortcut)[0]
+        ctx.save_for_backward(feats, weight, shortcut, shortcut_weight)
+        prepared = PreparedConvolution([weight, shortcut_weight], [Epilogue()], None, feats.dtype)
+        return prepared([feats, shortcut], [kernel_map, None], kernel_map.num_out)[0]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        feats, weight, *others = ctx.saved_tensors
+        feats_wanted, weight_wanted, _, shortcut_wanted, shortcut_weight_wanted = ctx.needs_input_grad
+        by_shortcut, by_shortcut_weight = grad if shortcut_wanted else None, None
+        if others:
+            shortcut, shortcut_weight = others
+            if shortcut_wanted:
+                back = PreparedConvolution([shortcut_weight.T], [Epilogue()], None, grad.dtype)
+                by_shortcut = back([grad], [None], len(grad))[0]
+            if shortcut_weight_wanted:
+                by_shortcut_weight = weight_gradient(shortcut, grad, None)[0]
+        return (
+            _PASSES.data_gradient(grad, weight, ctx.kernel_map) if feats_wanted else None,
+            _PASSES.weight_gradient(feats, grad, weight, ctx.kernel_map) if weight_wanted else None,
+            None,
+            by_shortcut,
+            by_shortcut_weight,
+        )
+
+
 class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917  autograd passes by position
         ctx: Any, feats: Tensor, weight: Tensor, bias: Tensor, eps: float, slope: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         mean, variance = moments(feats)
         rstd = torch.rsqrt(variance + eps)
         scale = weight.detach().double() * rstd
@@ -124,11 +180,14 @@ class _BatchNorm(torch.autograd.Function):
         ctx.slope = slope
         mean, variance = mean.to(feats.dtype), variance.to(feats.dtype)
         ctx.mark_non_differentiable(mean, variance)
-        return normalise(feats, factors[0], factors[1], slope), mean, variance
+        return normalise(feats, factors[0], factors[1], slope), mean, variance, feats
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, *others: Tensor | None) -> tuple[Tensor | None, ...]:
         feats, factors = ctx.saved_tensors
-        by_feats, by_weight, by_bias = normalise_gradient(feats, grad, factors, ctx.slope)
+        passed = others[-1]
+        if grad is None:
+            return passed, None, None, None, None
+        by_feats, by_weight, by_bias = normalise_gradient(feats, grad, factors, ctx.slope, passed)
         return by_feats, by_weight.to(feats.dtype), by_bias.to(feats.dtype), None, None

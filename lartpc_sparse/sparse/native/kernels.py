@@ -148,17 +148,22 @@ def convolve(
 
 
 def weight_gradient(
-    feats: Float[Tensor, "num_in C_in"], grad: Float[Tensor, "num_out C_out"], kernel_map: KernelMap
+    feats: Float[Tensor, "num_in C_in"], grad: Float[Tensor, "num_out C_out"], kernel_map: KernelMap | None
 ) -> Float[Tensor, "K C_in C_out"]:
-    """Sum over the pairs (p, q) of each slot of feats[p]^T grad[q], in the format of the features."""
+    """Sum over the pairs (p, q) of each slot of feats[p]^T grad[q], in the format of the features.
+
+    Without a map every voxel meets itself: one slot.
+    """
     dtype = torch.float64 if feats.dtype == torch.float64 else torch.float32
     x, g = whole_rows(feats.to(dtype)), whole_rows(grad.to(dtype))
-    volume = kernel_map.kernel_volume
-    shape = (volume, x.shape[1], g.shape[1])
+    shape = (1 if kernel_map is None else kernel_map.kernel_volume, x.shape[1], g.shape[1])
     # The library writes every element; clearing them first took 3 % of a training step.
-    result = (torch.empty if kernel_map.num_out else torch.zeros)(shape, dtype=dtype)
-    handle, is_reversed = _native(kernel_map)
-    if result.numel() and kernel_map.num_out:
+    result = (torch.empty if len(g) else torch.zeros)(shape, dtype=dtype)
+    pointer, is_reversed = None, False
+    if kernel_map is not None:
+        handle, is_reversed = _native(kernel_map)
+        pointer = handle.pointer
+    if result.numel() and len(g):
         check_status(
             library().weight_gradient(
                 DTYPES[dtype],
@@ -168,7 +173,8 @@ def weight_gradient(
                 g.data_ptr(),
                 g.stride(0),
                 g.shape[1],
-                handle.pointer,
+                pointer,
+                len(g),
                 result.data_ptr(),
                 torch.get_num_threads(),
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 6
+_ABI_VERSION = 7
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -80,7 +80,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     ),
     "weight_gradient": (
         c_int32,
-        (c_int32, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int32),
+        (c_int32, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64, c_void_p, c_int32),
     ),
     "transpose_weight": (c_int32, (c_int32, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int32)),
     "packed_size": (c_int64, (c_int64, c_int64, c_int64)),
@@ -97,10 +97,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         c_int32,
         (
             c_int32,
-            c_void_p,
-            c_int64,
-            c_void_p,
-            c_int64,
+            *(c_void_p, c_int64) * 3,
             c_int64,
             c_int64,
             *(c_void_p,) * 4,

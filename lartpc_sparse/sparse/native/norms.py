@@ -57,6 +57,7 @@ def normalise_gradient(
     grad: Float[Tensor, "N C"],
     factors: Float64[Tensor, "4 C"],
     slope: float,
+    added: Float[Tensor, "N C"] | None = None,
 ) -> tuple[Float[Tensor, "N C"], Float64[Tensor, " C"], Float64[Tensor, " C"]]:
     """Gradients of `normalise` through the statistics of the same rows (Ioffe and Szegedy, arXiv:1502.03167).
 
@@ -65,11 +66,13 @@ def normalise_gradient(
         grad: gradient of the result.
         factors: scale = weight * rstd, shift = bias - mean * scale, mean, rstd.
         slope: as in `normalise`.
+        added: gradient of the features that came another way.
 
     Returns:
-        gradients of the features, the weight and the bias.
+        gradients of the features (`added` included), the weight and the bias.
     """
     x, g = whole_rows(feats), whole_rows(grad)
+    more = None if added is None else whole_rows(added)
     factors = factors.contiguous()
     scale, shift, mean, rstd = factors
     result = torch.empty(tuple(x.shape), dtype=x.dtype)
@@ -81,6 +84,8 @@ def normalise_gradient(
             x.stride(0),
             g.data_ptr(),
             g.stride(0),
+            None if more is None else more.data_ptr(),
+            0 if more is None else more.stride(0),
             *x.shape,
             scale.data_ptr(),
             shift.data_ptr(),

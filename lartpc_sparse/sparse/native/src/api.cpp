@@ -126,10 +126,9 @@ struct Partition {
   static constexpr int64_t RANGE = 24;  // weight rows: whole tiles of any width
   int64_t segments, ranges;
 
-  Partition(const WeightGradient& problem, int64_t padded) {
+  Partition(const WeightGradient& problem, int64_t blocks, int64_t padded) {
     constexpr int64_t TASKS = 16, LARGEST_SUM = 4 << 20;  // elements of all partial sums
-    const int64_t blocks = static_cast<int64_t>(problem.map->blocks.size());
-    const int64_t size = problem.map->slots * problem.cin * padded;
+    const int64_t size = (problem.map ? problem.map->slots : 1) * problem.cin * padded;
     segments = std::max<int64_t>(1, std::min({TASKS, blocks / 4, LARGEST_SUM / std::max<int64_t>(size, 1)}));
     ranges = std::max<int64_t>(1, std::min(TASKS / segments, problem.cin / RANGE));
   }
@@ -137,11 +136,11 @@ struct Partition {
 
 template <class T>
 void weight_gradient(const WeightGradient& problem, int dtype, T* result, int threads) {
-  const LartpcMap& map = *problem.map;
+  const int64_t slots = problem.map ? problem.map->slots : 1;
+  const int64_t blocks = BlockCut(problem.map ? problem.map->num_out : problem.rows).blocks;
   const int64_t padded = round_up(problem.cout, kernels().width[dtype]);
-  const Partition parts(problem, padded);
-  const int64_t rows = map.slots * problem.cin, size = rows * padded;
-  const int64_t blocks = static_cast<int64_t>(map.blocks.size());
+  const Partition parts(problem, blocks, padded);
+  const int64_t rows = slots * problem.cin, size = rows * padded;
   const bool direct = parts.segments == 1 && padded == problem.cout;
   std::unique_ptr<T[]> memory(direct ? nullptr : new T[parts.segments * size]);
   T* sums = direct ? result : memory.get();
@@ -151,7 +150,7 @@ void weight_gradient(const WeightGradient& problem, int dtype, T* result, int th
     const int64_t segment = task / ranges, begin = task % ranges * range;
     const int64_t end = std::min(problem.cin, begin + range);
     T* sum = sums + segment * size;
-    for (int64_t slot = 0; slot < map.slots; ++slot) {
+    for (int64_t slot = 0; slot < slots; ++slot) {
       std::memset(sum + (slot * problem.cin + begin) * padded, 0, static_cast<size_t>((end - begin) * padded) * sizeof(T));
     }
     kernels().weight_gradient[dtype](problem, segment * blocks / parts.segments, (segment + 1) * blocks / parts.segments,
@@ -207,7 +206,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 6; }
+int32_t lartpc_abi_version() { return 7; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -268,7 +267,7 @@ int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_term
     check_blocks(problem);
     // Neighbouring blocks go to one thread, which then finds the rows that they share in its cache. Few blocks are
     // cut into ranges of columns instead, so that no thread goes without.
-    const int64_t blocks = (num_out + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int64_t blocks = BlockCut(num_out).blocks;
     const int64_t run = std::max<int64_t>(1, std::min<int64_t>(4, blocks / (8 * std::max(threads, 1))));
     const std::vector<ColumnRange> ranges = cut_columns(problem, dtype, blocks < 3 * threads ? threads : 1);
     const int64_t parts = static_cast<int64_t>(ranges.size());
@@ -283,10 +282,10 @@ int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_term
 }
 
 int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, int64_t cin, const void* grad,
-                               int64_t grad_stride, int64_t cout, const LartpcMap* map, void* grad_weight,
-                               int32_t threads) {
+                               int64_t grad_stride, int64_t cout, const LartpcMap* map, int64_t rows,
+                               void* grad_weight, int32_t threads) {
   return guarded<>(-1, [&] {
-    const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map};
+    const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map, rows};
     if (cin == 0 || cout == 0) return 0;
     if (dtype_index(dtype, 2) == LARTPC_FLOAT32) {
       weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);
@@ -331,7 +330,7 @@ int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t co
 int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels, double* mean,
                             double* variance, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_moments(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels}, mean, variance, threads);
+    norm_moments(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, mean, variance, threads);
     return 0;
   });
 }
@@ -339,17 +338,17 @@ int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int6
 int32_t lartpc_norm_apply(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
                           const double* scale, const double* shift, double slope, void* y, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_apply(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels}, scale, shift, slope, y, threads);
+    norm_apply(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, scale, shift, slope, y, threads);
     return 0;
   });
 }
 
 int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, const void* grad, int64_t grad_stride,
-                             int64_t n, int64_t channels, const double* scale, const double* shift, const double* mean,
-                             const double* rstd, double slope, void* dx, double* grad_weight, double* grad_bias,
-                             int32_t threads) {
+                             const void* added, int64_t added_stride, int64_t n, int64_t channels,
+                             const double* scale, const double* shift, const double* mean, const double* rstd,
+                             double slope, void* dx, double* grad_weight, double* grad_bias, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_gradient(dtype_index(dtype, 2), {x, x_stride, grad, grad_stride, n, channels},
+    norm_gradient(dtype_index(dtype, 2), {x, x_stride, grad, grad_stride, n, channels, added, added_stride},
                   {scale, shift, mean, rstd, slope}, dx, grad_weight, grad_bias, threads);
     return 0;
   });

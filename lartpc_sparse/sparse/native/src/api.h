@@ -79,10 +79,10 @@ LARTPC_API void lartpc_map_export(const LartpcMap*, int64_t* in_rows, int64_t* o
 LARTPC_API int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_terms, int64_t num_out,
                                    int64_t cout, const float* bias, const void* residual, int64_t residual_stride,
                                    const LartpcOutput* outputs, int32_t num_outputs, int32_t threads);
-// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; float32 or float64.
+// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; float32 or float64. Without a map `rows` pairs p = q.
 LARTPC_API int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, int64_t cin, const void* grad,
-                                          int64_t grad_stride, int64_t cout, const LartpcMap* map, void* grad_weight,
-                                          int32_t threads);
+                                          int64_t grad_stride, int64_t cout, const LartpcMap* map, int64_t rows,
+                                          void* grad_weight, int32_t threads);
 // (K, rows, columns) -> (K, columns, rows).
 LARTPC_API int32_t lartpc_transpose_weight(int32_t dtype, const void* w, int64_t slots, int64_t rows, int64_t columns,
                                            void* out, int32_t threads);
@@ -97,15 +97,16 @@ LARTPC_API int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin,
 //   moments: mean and biased variance of each channel.
 //   apply: y (n, channels) = activation(scale * x + shift).
 //   gradient: dx (n, channels) of apply with scale = weight * rstd, shift = bias - mean * scale, and statistics of these
-//   rows; grad_weight and grad_bias of each channel.
+//   rows, plus `added` (null for none); grad_weight and grad_bias of each channel.
 LARTPC_API int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
                                        double* mean, double* variance, int32_t threads);
 LARTPC_API int32_t lartpc_norm_apply(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
                                      const double* scale, const double* shift, double slope, void* y, int32_t threads);
 LARTPC_API int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, const void* grad,
-                                        int64_t grad_stride, int64_t n, int64_t channels, const double* scale,
-                                        const double* shift, const double* mean, const double* rstd, double slope,
-                                        void* dx, double* grad_weight, double* grad_bias, int32_t threads);
+                                        int64_t grad_stride, const void* added, int64_t added_stride, int64_t n,
+                                        int64_t channels, const double* scale, const double* shift,
+                                        const double* mean, const double* rstd, double slope, void* dx,
+                                        double* grad_weight, double* grad_bias, int32_t threads);
 
 // near[i] = 1 when voxel i and one of another class within `distance` both have a label >= 0; box: the longest difference
 // along an axis instead of the Euclidean distance. Needs 1 to 4 axes.

@@ -29,7 +29,8 @@ struct WeightGradient {
   const void* grad;
   int64_t grad_stride;
   int64_t cout;
-  const LartpcMap* map;
+  const LartpcMap* map;  // null: row n meets row n
+  int64_t rows;          // of x and grad where there is no map
 };
 
 // Memory of one thread, kept from call to call.
@@ -55,6 +56,8 @@ struct NormRows {
   int64_t grad_stride;
   int64_t count;
   int64_t channels;
+  const void* added;  // gradient that came another way, added to that of x; null for none
+  int64_t added_stride;
 };
 
 // Factors of each channel, in the format of the features, with room up to a whole vector.

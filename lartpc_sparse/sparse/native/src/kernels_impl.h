@@ -80,7 +80,8 @@ LARTPC_INLINE void store(T* to, V value) {
 
 // ---- tiles: M pairs by N vectors of output channels ----------------------------------------------------------------
 
-// The pairs of a slot, as the rows to read and the sums to add to.
+// The pairs of a slot, as the rows to read and the sums to add to. The rows have MAX_PAIRS entries to spare, which are
+// fetched and not used.
 template <class S>
 struct Pairs {
   const S* const* inputs;
@@ -94,6 +95,7 @@ template <class T, int M, int N, bool FIRST>
 struct Tile {
   using V = typename Simd<T>::V;
   static constexpr int W = Simd<T>::W;
+  static constexpr int64_t LINE = 64 / sizeof(T);
 
   template <size_t... I, size_t... J, size_t... R>
   static LARTPC_INLINE void run(Pairs<T> pairs, int64_t column, const T* w, int64_t w_row, int64_t channels,
@@ -108,18 +110,22 @@ struct Tile {
     }
     const T* row[M];
     ((row[R] = pairs.inputs[R]), ...);
+    for (int64_t begin = 0; begin < channels; begin += LINE) {
+      ((__builtin_prefetch(pairs.inputs[M + R] + begin)), ...);  // of the next tile: its rows lie anywhere
+      const int64_t end = begin + LINE < channels ? begin + LINE : channels;
 #pragma GCC unroll 4
-    for (int64_t c = 0; c < channels; ++c) {
-      V weight[N];
-      ((weight[J] = load<V>(w + J * W)), ...);
-      w += w_row;
-      (
-          [&] {
-            constexpr size_t m = R;
-            const V value = row[m][c] - V{};  // a broadcast: x - 0 is x
-            ((sum[m * N + J] += value * weight[J]), ...);
-          }(),
-          ...);
+      for (int64_t c = begin; c < end; ++c) {
+        V weight[N];
+        ((weight[J] = load<V>(w + J * W)), ...);
+        w += w_row;
+        (
+            [&] {
+              constexpr size_t m = R;
+              const V value = row[m][c] - V{};  // a broadcast: x - 0 is x
+              ((sum[m * N + J] += value * weight[J]), ...);
+            }(),
+            ...);
+      }
     }
     (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
@@ -308,7 +314,7 @@ void run_panel(int vectors, int64_t count, Pairs<S> pairs, int64_t column, const
 
 enum Drawer { SUMS, ROWS, INPUTS, OUTPUTS, PANEL, FACTORS };
 
-constexpr int64_t LARGEST_STREAM = 128 << 10;  // bytes of input fetched for the next block
+constexpr int64_t LARGEST_STREAM = 256 << 10;  // bytes of input fetched for the next block
 constexpr int64_t CHUNK = 256;  // input channels of a weight panel: it has to stay in the first- or second-level cache
 constexpr int64_t WIDE = 6;     // vectors of a weight row from which copying a panel pays
 
@@ -337,11 +343,12 @@ struct PairList {
 template <class S>
 Pairs<S> resolve(const PairList<S>& list, int64_t channel, Workspace& workspace) {
   using T = typename Format<S>::Sum;
-  const S** __restrict inputs = workspace.get<const S*>(INPUTS, BLOCK_ROWS);
-  T** __restrict outputs = workspace.get<T*>(OUTPUTS, BLOCK_ROWS);
+  const S** __restrict inputs = workspace.get<const S*>(INPUTS, MOST_BLOCK_ROWS + MAX_PAIRS);
+  T** __restrict outputs = workspace.get<T*>(OUTPUTS, MOST_BLOCK_ROWS);
   const S* x = list.x + channel;
   for (int64_t pair = 0; pair < list.count; ++pair) inputs[pair] = x + list.in_rows[pair] * list.x_stride;
   for (int64_t pair = 0; pair < list.count; ++pair) outputs[pair] = list.sums + list.outputs[pair] * list.sum_stride;
+  for (int64_t spare = 0; spare < MAX_PAIRS; ++spare) inputs[list.count + spare] = inputs[list.count - 1];
   return {inputs, outputs};
 }
 
@@ -538,8 +545,9 @@ void plan_stream(const Convolution& problem, int64_t first, int64_t rows, Stream
 template <class S>
 void convolve_block(const Convolution& problem, int64_t block_number, Workspace& workspace) {
   using T = typename Format<S>::Sum;
-  const int64_t first = block_number * BLOCK_ROWS;
-  const int64_t rows = problem.num_out - first < BLOCK_ROWS ? problem.num_out - first : BLOCK_ROWS;
+  const BlockCut cut(problem.num_out);
+  const int64_t first = block_number * cut.rows;
+  const int64_t rows = problem.num_out - first < cut.rows ? problem.num_out - first : cut.rows;
   const int64_t padded = round_up(problem.cout, std::is_same<S, BFloat16>::value ? PACKED_COLUMNS : Simd<T>::W);
   // Packed bfloat16 weights have columns up to the padding.
   const int64_t columns = std::is_same<S, BFloat16>::value ? padded : problem.cout;
@@ -553,8 +561,8 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
   }
 
   // Rows of the block, for the slot in which every voxel meets itself.
-  int32_t* own_rows = workspace.get<int32_t>(ROWS, 2 * BLOCK_ROWS);
-  uint16_t* own_outputs = reinterpret_cast<uint16_t*>(own_rows + BLOCK_ROWS);
+  int32_t* own_rows = workspace.get<int32_t>(ROWS, 2 * MOST_BLOCK_ROWS);
+  uint16_t* own_outputs = reinterpret_cast<uint16_t*>(own_rows + MOST_BLOCK_ROWS);
   for (int64_t i = 0; i < rows; ++i) {
     own_rows[i] = order ? order[first + i] : static_cast<int32_t>(first + i);
     own_outputs[i] = static_cast<uint16_t>(i);
@@ -601,7 +609,7 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
 // ---- gradient of the weight ----------------------------------------------------------------------------------------
 
 constexpr int64_t AHEAD = 12;         // pairs that are fetched ahead
-constexpr int64_t PAIRS_A_PASS = 96;  // their rows have to stay in the first-level cache
+constexpr int64_t PAIRS_A_PASS = 192;  // enough to pay for reading and writing the sums, few enough for the second-level cache
 
 // sum[m][n] += sum over pairs of x[pair][m] * grad[pair][n].
 template <class T, int M, int N, bool FETCH>
@@ -684,28 +692,33 @@ template <class T>
 void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t last_block, int64_t row_begin,
                      int64_t row_end, void* sum, Workspace& workspace) {
   constexpr int W = Simd<T>::W;
-  const LartpcMap& map = *problem.map;
+  const LartpcMap* map = problem.map;
+  const BlockCut cut(map ? map->num_out : problem.rows);
+  const int64_t num_out = map ? map->num_out : problem.rows;
   const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W;
-  const T** x = workspace.get<const T*>(INPUTS, BLOCK_ROWS + AHEAD);
-  const T** grad = workspace.get<const T*>(OUTPUTS, BLOCK_ROWS + AHEAD);
+  const T** x = workspace.get<const T*>(INPUTS, MOST_BLOCK_ROWS + AHEAD);
+  const T** grad = workspace.get<const T*>(OUTPUTS, MOST_BLOCK_ROWS + AHEAD);
   for (int64_t b = first_block; b < last_block; ++b) {
-    const int64_t rows = map.num_outputs(b), first = map.first_output(b);
+    const int64_t first = b * cut.rows, rows = num_out - first < cut.rows ? num_out - first : cut.rows;
     const T* gradients = static_cast<const T*>(problem.grad);
+    const auto out_row = [&](int64_t output) { return map ? map->out_row(first + output) : first + output; };
     T* copy = nullptr;
     if (padded != cout) {  // a vector must not read beyond a row
       copy = workspace.get<T>(SUMS, rows * padded);
       for (int64_t i = 0; i < rows; ++i) {
-        copy_panel(gradients + map.out_row(first + i) * problem.grad_stride, 0, 1, cout, padded, copy + i * padded);
+        copy_panel(gradients + out_row(i) * problem.grad_stride, 0, 1, cout, padded, copy + i * padded);
       }
     }
-    const Block& block = map.blocks[b];
-    for (int32_t slot = 0; slot < map.slots; ++slot) {
-      const int32_t begin = block.slot_start[slot], pairs = block.slot_start[slot + 1] - begin;
+    const Block* block = map ? &map->blocks[b] : nullptr;
+    for (int32_t slot = 0; slot < (map ? map->slots : 1); ++slot) {
+      const int32_t begin = block ? block->slot_start[slot] : 0;
+      const int32_t pairs = block ? block->slot_start[slot + 1] - begin : static_cast<int32_t>(rows);
       if (pairs == 0) continue;
       for (int32_t pair = 0; pair < pairs; ++pair) {
-        const int64_t output = block.outputs[begin + pair];
-        x[pair] = static_cast<const T*>(problem.x) + block.in_rows[begin + pair] * problem.x_stride;
-        grad[pair] = copy ? copy + output * padded : gradients + map.out_row(first + output) * problem.grad_stride;
+        const int64_t output = block ? block->outputs[begin + pair] : pair;
+        const int64_t in_row = block ? block->in_rows[begin + pair] : first + pair;
+        x[pair] = static_cast<const T*>(problem.x) + in_row * problem.x_stride;
+        grad[pair] = copy ? copy + output * padded : gradients + out_row(output) * problem.grad_stride;
       }
       for (int64_t spare = 0; spare < AHEAD; ++spare) {
         x[pairs + spare] = x[pairs - 1];

@@ -33,7 +33,7 @@ struct Runs {
   int32_t slots() const { return static_cast<int32_t>(first.size()) * length; }
 };
 
-constexpr int64_t ROOM = BLOCK_ROWS + 1;  // of a list while it is built: one entry may be written that does not count
+constexpr int64_t ROOM = MOST_BLOCK_ROWS + 1;  // of a list while it is built: one entry may be written that does not count
 
 // Lists of one block while it is built: room for every output in every slot.
 struct Scratch {
@@ -102,12 +102,11 @@ void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const Lar
   const int64_t num_keys = inputs.size();
   const int32_t* row_of_rank = inputs.row_of_rank ? inputs.row_of_rank->data() : nullptr;
   map.slots = runs.slots();
-  map.blocks.resize((map.num_out + BLOCK_ROWS - 1) / BLOCK_ROWS);
-  constexpr int64_t BLOCKS_A_TASK = 4;
-  const int64_t blocks = static_cast<int64_t>(map.blocks.size());
-  parallel_for((blocks + BLOCKS_A_TASK - 1) / BLOCKS_A_TASK, threads, [&](int64_t task, int) {
+  const int64_t blocks = map.cut.blocks;
+  const int64_t a_task = std::max<int64_t>(1, std::min<int64_t>(4, blocks / (4 * std::max(threads, 1))));
+  parallel_for((blocks + a_task - 1) / a_task, threads, [&](int64_t task, int) {
     Scratch scratch(map.slots);
-    for (int64_t b = task * BLOCKS_A_TASK; b < std::min(blocks, (task + 1) * BLOCKS_A_TASK); ++b) {
+    for (int64_t b = task * a_task; b < std::min(blocks, (task + 1) * a_task); ++b) {
       std::fill(scratch.count.begin(), scratch.count.end(), 0);
       const int64_t* target = targets.data() + map.first_output(b);
       const int64_t outputs = map.num_outputs(b);
@@ -137,14 +136,13 @@ void build_blocks(LartpcMap& map, const std::vector<int64_t>& targets, const Lar
 // Sorts pairs given slot after slot into blocks of outputs.
 template <class Visit>
 void bucket_pairs(LartpcMap& map, const Visit& visit) {
-  const int64_t blocks = (map.num_out + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  const int64_t blocks = map.cut.blocks, rows = map.cut.rows;
   const int32_t slots = map.slots;
-  map.blocks.resize(blocks);
   for (Block& block : map.blocks) {
     block.slot_start.reset(new int32_t[slots + 1]);
     std::fill_n(block.slot_start.get(), slots + 1, 0);
   }
-  visit([&](int32_t slot, int64_t, int64_t output) { ++map.blocks[output / BLOCK_ROWS].slot_start[slot + 1]; });
+  visit([&](int32_t slot, int64_t, int64_t output) { ++map.blocks[output / rows].slot_start[slot + 1]; });
   for (Block& block : map.blocks) {
     for (int32_t slot = 0; slot < slots; ++slot) block.slot_start[slot + 1] += block.slot_start[slot];
     const int32_t sum = block.slot_start[slots];
@@ -154,10 +152,10 @@ void bucket_pairs(LartpcMap& map, const Visit& visit) {
   std::vector<int32_t> next(blocks * slots);
   for (int64_t b = 0; b < blocks; ++b) std::copy_n(map.blocks[b].slot_start.get(), slots, &next[b * slots]);
   visit([&](int32_t slot, int64_t in_row, int64_t output) {
-    Block& block = map.blocks[output / BLOCK_ROWS];
-    const int32_t to = next[output / BLOCK_ROWS * slots + slot]++;
+    Block& block = map.blocks[output / rows];
+    const int32_t to = next[output / rows * slots + slot]++;
     block.in_rows[to] = static_cast<int32_t>(in_row);
-    block.outputs[to] = static_cast<uint16_t>(output % BLOCK_ROWS);
+    block.outputs[to] = static_cast<uint16_t>(output % rows);
   });
 }
 
@@ -186,7 +184,8 @@ std::vector<int32_t> inverse(const RowOrder& order, int64_t n) {
 
 std::unique_ptr<LartpcMap> submanifold_map(const LartpcIndex& index, const int32_t* kernel_size, int threads) {
   std::unique_ptr<LartpcMap> map(new LartpcMap);
-  map->num_in = map->num_out = index.size();
+  map->num_in = index.size();
+  map->set_outputs(index.size());
   map->in_order = map->out_order = index.row_of_rank;
   build_blocks(*map, index.keys, index, Runs(index.layout, kernel_size), threads);
   map->identity_slot = map->slots / 2;
@@ -197,7 +196,7 @@ std::unique_ptr<LartpcMap> strided_map(const LartpcIndex& fine, const LartpcInde
                                        const int32_t* step, int threads) {
   std::unique_ptr<LartpcMap> map(new LartpcMap);
   map->num_in = fine.size();
-  map->num_out = coarse.size();
+  map->set_outputs(coarse.size());
   map->in_order = fine.row_of_rank;
   map->out_order = coarse.row_of_rank;
   std::vector<int64_t> corners(coarse.size());
@@ -218,7 +217,7 @@ std::unique_ptr<LartpcMap> map_from_pairs(const int64_t* in_rows, const int64_t*
                                           int32_t slots, int64_t num_in, int64_t num_out) {
   std::unique_ptr<LartpcMap> map(new LartpcMap);
   map->num_in = num_in;
-  map->num_out = num_out;
+  map->set_outputs(num_out);
   map->slots = slots;
   for (int64_t pair = slot_starts[0]; pair < slot_starts[slots]; ++pair) {
     if (in_rows[pair] < 0 || in_rows[pair] >= num_in || out_rows[pair] < 0 || out_rows[pair] >= num_out) {
@@ -246,7 +245,7 @@ std::unique_ptr<LartpcMap> map_from_pairs(const int64_t* in_rows, const int64_t*
 std::unique_ptr<LartpcMap> transpose(const LartpcMap& original) {
   std::unique_ptr<LartpcMap> map(new LartpcMap);
   map->num_in = original.num_out;
-  map->num_out = original.num_in;
+  map->set_outputs(original.num_in);
   map->slots = original.slots;
   map->identity_slot = original.identity_slot;
   map->in_order = original.out_order;

@@ -10,9 +10,25 @@
 
 namespace lartpc {
 
-// Output rows of a block. Large enough that a slot meets dozens of pairs in a block, small enough that the sums of a
-// block and the rows it reads stay in the second-level cache.
-constexpr int64_t BLOCK_ROWS = 512;
+// Output rows of a block, at most. Large enough that a slot meets many pairs while its weights are in the cache, small
+// enough that the sums of a block and the rows it reads stay in the second-level cache.
+constexpr int64_t MOST_BLOCK_ROWS = 1024;
+
+// How n output rows are cut into blocks: all of nearly the same size, and in number a multiple of 4 (of 2 for few), so
+// that no thread of two or four waits for the others at the end. Depends on n alone: all maps onto the same rows agree.
+struct BlockCut {
+  int64_t rows = 1, blocks = 0;
+
+  BlockCut() = default;
+  explicit BlockCut(int64_t n) {
+    if (n <= 0) return;
+    const int64_t most = n >= 10 * MOST_BLOCK_ROWS ? MOST_BLOCK_ROWS : MOST_BLOCK_ROWS / 2;  // few large ones are uneven
+    const int64_t least = (n + most - 1) / most;
+    const int64_t even = least > 4 ? (least + 3) / 4 * 4 : least > 1 ? (least + 1) / 2 * 2 : 1;
+    rows = (n + even - 1) / even;
+    blocks = (n + rows - 1) / rows;
+  }
+};
 
 // Pairs of one block, slot after slot; within a slot by rising output.
 struct Block {
@@ -31,12 +47,19 @@ struct LartpcMap {
   bool once = false;            // every output is in exactly one pair
   lartpc::RowOrder in_order;   // row of the n-th input; null when n itself
   lartpc::RowOrder out_order;  // row of the n-th output
+  lartpc::BlockCut cut;  // of num_out
   std::vector<lartpc::Block> blocks;
 
-  int64_t first_output(int64_t block) const { return block * lartpc::BLOCK_ROWS; }
+  // An empty map onto `outputs` rows, its blocks still to be filled.
+  void set_outputs(int64_t outputs) {
+    num_out = outputs;
+    cut = lartpc::BlockCut(outputs);
+    blocks.resize(cut.blocks);
+  }
+  int64_t first_output(int64_t block) const { return block * cut.rows; }
   int64_t num_outputs(int64_t block) const {
     const int64_t left = num_out - first_output(block);
-    return left < lartpc::BLOCK_ROWS ? left : lartpc::BLOCK_ROWS;
+    return left < cut.rows ? left : cut.rows;
   }
   int64_t out_row(int64_t output) const { return out_order ? (*out_order)[output] : output; }
 };

@@ -29,6 +29,7 @@ struct Pieces {
     NormRows part = rows;
     const int64_t first = number * each;
     part.x = static_cast<const char*>(rows.x) + first * rows.x_stride * size;
+    if (rows.added) part.added = static_cast<const char*>(rows.added) + first * rows.added_stride * size;
     if (rows.grad) part.grad = static_cast<const char*>(rows.grad) + first * rows.grad_stride * size;
     part.count = std::min(each, rows.count - first);
     return part;

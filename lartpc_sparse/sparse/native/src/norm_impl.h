@@ -132,7 +132,7 @@ void norm_gradient_sums(const NormRows& rows, const NormFactors& factors, void* 
   });
 }
 
-// dx = scale * g + by_x * (x - mean) + constant.
+// dx = scale * g + by_x * (x - mean) + constant + added.
 template <class T>
 void norm_input_gradient(const NormRows& rows, const NormFactors& factors, void* result) {
   using V = typename Simd<T>::V;
@@ -144,6 +144,7 @@ void norm_input_gradient(const NormRows& rows, const NormFactors& factors, void*
   const T* mean = static_cast<const T*>(factors.mean);
   const T* by_x = static_cast<const T*>(factors.by_x);
   const T* constant = static_cast<const T*>(factors.constant);
+  const T* added = static_cast<const T*>(rows.added);
   T* dx = static_cast<T*>(result);
   const T slope = static_cast<T>(factors.slope);
   for (int64_t r = 0; r < rows.count; ++r, x += rows.x_stride, grad += rows.grad_stride, dx += rows.channels) {
@@ -151,7 +152,9 @@ void norm_input_gradient(const NormRows& rows, const NormFactors& factors, void*
       const V value = load_channels(x, c, rows.channels), factor = load<V>(scale + c);
       const V g = through<T>(load_channels(grad, c, rows.channels), value * factor + load<V>(shift + c), slope);
       const V deviation = value - load<V>(mean + c);
-      store_channels(dx, c, rows.channels, factor * g + load<V>(by_x + c) * deviation + load<V>(constant + c));
+      V sum = factor * g + load<V>(by_x + c) * deviation + load<V>(constant + c);
+      if (added) sum += load_channels(added + r * rows.added_stride, c, rows.channels);
+      store_channels(dx, c, rows.channels, sum);
     }
   }
 }
