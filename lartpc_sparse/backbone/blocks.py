@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
 from lartpc_sparse.backbone.attention import Cbam
@@ -118,13 +119,21 @@ class ResidualBlock(Block):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Same voxels, `out_channels` features."""
         first, last = self.path[0], self.path[-1]
-        joined = isinstance(last, SubmanifoldConv) and last.bias is None and is_residual(x.plan.engine)
-        if not joined or is_hooked(self.path, self.shortcut, first, last):
+        if not isinstance(first, NormActivation) or not isinstance(last, SubmanifoldConv) or not self._joins(x, last):
             return x.replace(self.path(x).feats + self.shortcut(x).feats)
-        assert isinstance(first, NormActivation)
-        assert isinstance(last, SubmanifoldConv)
         y, around = first.beside(x)
         for layer in list(self.path)[1:-1]:
             y = layer(y)
-        weight = self.shortcut.weight if isinstance(self.shortcut, PointwiseConv) else None
-        return last.onto(y, around, weight)
+        return last.onto(y, around, self.shortcut.weight if isinstance(self.shortcut, PointwiseConv) else None)
+
+    def _joins(self, x: SparseTensor, last: SubmanifoldConv) -> bool:
+        """Whether the last convolution and the sum are one pass with the same result."""
+        if last.bias is not None or not is_residual(x.plan.engine):
+            return False
+        if is_hooked(self.path, self.shortcut, self.path[0], last):
+            return False
+        if isinstance(self.shortcut, PointwiseConv):
+            return self.shortcut.bias is None
+        device = x.feats.device.type
+        rounded = torch.is_autocast_enabled(device) and x.feats.dtype != torch.get_autocast_dtype(device)
+        return type(self.shortcut) is nn.Identity and not rounded

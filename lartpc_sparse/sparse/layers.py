@@ -232,7 +232,10 @@ class NormActivation(nn.Sequential):
         return self.beside(x)[0]
 
     def beside(self, x: SparseTensor) -> tuple[SparseTensor, SparseTensor]:
-        """The same, and x as it came: with the path around it in that, both gradients are added in one pass."""
+        """The same, and x again: a path around this layer that starts there has its gradient added inside the norm's.
+
+        The second must not be changed in place.
+        """
         norm, activation = self
         engine, slope = x.plan.engine, _slope(activation)
         fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not norm.across_ranks
@@ -255,4 +258,8 @@ def _slope(layer: nn.Module) -> float | None:
 
 def is_hooked(*modules: nn.Module) -> bool:
     """Whether somebody wants to see what passes through the modules one by one."""
-    return any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in modules)
+    own = any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in modules
+    )
+    return own or bool(nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]

@@ -45,6 +45,7 @@ class NormalisingEngine(Engine, Protocol):
     ) -> Normalised:
         """Leaky ReLU (slope 0: ReLU, 1: none) of weight * (feats - mean) / sqrt(variance + eps) + bias.
 
+        `passed` of the result is `feats` again, for what goes around the norm; it must not be changed in place.
         Statistics are those of `feats`; differentiable in feats, weight and bias. N > 1, float32 or float64.
         Source: Ioffe and Szegedy, arXiv:1502.03167.
         """

@@ -81,13 +81,18 @@ def submanifold_conv_onto(
 ) -> SparseTensor:
     """`submanifold_conv` of x plus the shortcut, itself or through a 1 x 1 convolution; see `ResidualEngine`.
 
+    Under autocast all of it, the shortcut too, is in the format of autocast.
+
     Raises:
-        ValueError: even kernel size, or weights and shortcut that do not fit kernel and features.
+        ValueError: even kernel size, a shortcut on other voxels, or weights and shortcut that do not fit kernel and
+            features.
         TypeError: the engine offers no `convolve_onto`.
     """
     engine = x.plan.engine
     if not is_residual(engine):
         raise TypeError(f"engine {engine.name} has no convolution onto a shortcut")
+    if shortcut.plan is not x.plan or shortcut.stride != x.stride:
+        raise ValueError("the shortcut is not on the same voxels: another plan or stride")
     kernel_map = x.plan.submanifold_map(x.stride, kernel_size)
     _check_weight(x, weight, kernel_map)
     feats, weight, onto, *others = _autocast(

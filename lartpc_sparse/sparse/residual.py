@@ -1,4 +1,4 @@
-"""A convolution onto a shortcut, for residual blocks in training: no separate sum, no separate 1 x 1 convolution.
+"""A convolution onto a shortcut, for residual blocks with gradients: no separate sum, no separate 1 x 1 convolution.
 
 Engines that can do it offer `convolve_onto`; `is_residual` asks for it.
 """

@@ -7,6 +7,7 @@
 #include "api.h"
 #include "brute_force.h"
 #include "kernel_checks.h"
+#include "maps.h"
 
 namespace {
 
@@ -119,7 +120,8 @@ void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
     convolutions(float{});
     convolutions(double{});
     convolutions(uint16_t{});
-    for (const Summand* s : {&onto_itself, &to_fine, static_cast<const Summand*>(&itself)}) check_weight_gradient<float>(*s, n, cout, threads);
+    check_weight_gradient<float>(itself, n, cout, threads);
+    for (const Summand* s : {&onto_itself, &to_fine}) check_weight_gradient<float>(*s, n, cout, threads);
     for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<double>(*s, m, cout, threads);
     check_transpose<float>(3, cin, cout, threads);
     check_transpose<double>(2, cin, cout, threads);
@@ -127,6 +129,25 @@ void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
   for (LartpcMap* map : {same, down, wide, up, back, listed}) lartpc_map_free(map);
   lartpc_index_free(coarse_index);
   lartpc_index_free(index);
+}
+
+// Every row is in one block, blocks are not too large, and those of a full batch are as large as they may be.
+void check_block_cut() {
+  for (int64_t n = 0; n < 30000; ++n) {
+    const lartpc::BlockCut cut(n);
+    CHECK(cut.rows >= 1 && cut.rows <= lartpc::MOST_BLOCK_ROWS);
+    CHECK(cut.blocks * cut.rows >= n && (n == 0 ? cut.blocks == 0 : (cut.blocks - 1) * cut.rows < n));
+    CHECK(cut.blocks <= 1 || cut.blocks % 2 == 0);
+  }
+  CHECK(lartpc::BlockCut(12 * lartpc::MOST_BLOCK_ROWS).rows == lartpc::MOST_BLOCK_ROWS);
+}
+
+void check_full_blocks(int threads) {
+  const int64_t n = 12 * lartpc::MOST_BLOCK_ROWS;
+  Summand itself{nullptr, {}, 1, n, 3, false};
+  for (int64_t row = 0; row < n; ++row) itself.pairs.push_back({row, row, 0});
+  check_convolution<float>({itself}, n, 18, true, threads);
+  check_weight_gradient<float>(itself, n, 18, threads);
 }
 
 void check_wide_weights(int threads) {
@@ -192,7 +213,7 @@ void check_two_callers() {
 
 // Statistics, values and gradients of a normalisation against sums in double, row by row.
 void check_norm(int64_t n, int64_t channels, double slope, int threads) {
-  std::vector<float> x(n * channels), grad(n * channels), added(n * channels), y(n * channels), dx(n * channels);
+  std::vector<float> x(n * channels), grad(n * channels), added((n - 1) * (channels + 3) + channels), y(n * channels), dx(n * channels);
   std::normal_distribution<float> normal(1.5f, 2.0f);
   for (float& value : x) value = normal(random_source);
   for (float& value : grad) value = normal(random_source);
@@ -213,8 +234,9 @@ void check_norm(int64_t n, int64_t channels, double slope, int threads) {
   CHECK(lartpc_norm_apply(LARTPC_FLOAT32, x.data(), channels, n, channels, scale.data(), shift.data(), slope, y.data(),
                           threads) == 0);
   const bool with_added = n % 2 == 0;
+  const int64_t added_stride = channels + 3;
   CHECK(lartpc_norm_gradient(LARTPC_FLOAT32, x.data(), channels, grad.data(), channels,
-                             with_added ? added.data() : nullptr, channels, n, channels, scale.data(), shift.data(),
+                             with_added ? added.data() : nullptr, added_stride, n, channels, scale.data(), shift.data(),
                              mean.data(), rstd.data(), slope, dx.data(), by_weight.data(), by_bias.data(),
                              threads) == 0);
   for (int64_t c = 0; c < channels; ++c) {
@@ -231,7 +253,7 @@ void check_norm(int64_t n, int64_t channels, double slope, int threads) {
     CHECK(std::abs(by_bias[c] - by_bias_here) < 1e-3);
     CHECK(std::abs(by_weight[c] - by_weight_here) < 1e-3);
     for (int64_t r = 0; r < n; ++r) {
-      const double from_another = with_added ? static_cast<double>(added[at(r)]) : 0;
+      const double from_another = with_added ? static_cast<double>(added[r * added_stride + c]) : 0;
       const double expected = scale[c] * (through(r) - by_bias_here / n - hat(r) * by_weight_here / n) + from_another;
       CHECK(std::abs(static_cast<double>(dx[at(r)]) - expected) < 1e-4);
     }
@@ -386,6 +408,7 @@ int main(int argc, char** argv) {
   const bool only_threads = argc > 1 && std::strcmp(argv[1], "threads") == 0;
   check_refusals();
   check_voxel_coords();
+  check_block_cut();
   for (const char* isa : {"portable", "avx2"}) {
     if (lartpc_select_isa(isa) != 0) {
       std::printf("%s: not to be had here\n", isa);
@@ -404,6 +427,7 @@ int main(int argc, char** argv) {
       check_batch({1}, 4, 1);
       check_batch({500, 40}, 11, 2);
       check_batch({560}, 11, 4);
+      check_full_blocks(3);
     }
     check_batch({0, 90, 1, 0}, 7, 3);
     for (int threads = 1; threads <= 4; ++threads) check_wide_weights(threads);

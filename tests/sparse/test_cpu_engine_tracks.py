@@ -85,10 +85,19 @@ def test_more_input_channels_than_a_weight_panel_holds() -> None:
     assert_agreement(BASIC[0], many_tracks(3, 2), (523, 40), torch.float32)
 
 
-@pytest.mark.parametrize("around", [-1, 0, 1])
+@pytest.mark.parametrize("rows", [511, 512, 513, 1025, 2047, 2048, 2049])
 @pytest.mark.parametrize("case", BASIC, ids=str)
-def test_the_last_block_may_be_full_or_hold_one_row(case: Convolution, around: int) -> None:
-    whole = many_tracks(3, 5, events=1).coords[: 3 * BLOCK_ROWS + around]
+def test_voxels_are_cut_into_blocks_anywhere(case: Convolution, rows: int) -> None:
+    whole = many_tracks(3, 7, events=1).coords[:rows]
+    assert len(whole) == rows
+    assert_agreement(case, Voxels(whole, torch.tensor([0, len(whole)])), (5, 33), torch.float32)
+
+
+@pytest.mark.parametrize("rows", [10_239, 10_240, 12_288])  # small blocks, large ones, large ones that are full
+@pytest.mark.parametrize("case", BASIC[:2], ids=str)
+def test_large_blocks_agree(case: Convolution, rows: int) -> None:
+    whole = many_tracks(3, 40, events=1).coords[:rows]
+    assert len(whole) == rows
     assert_agreement(case, Voxels(whole, torch.tensor([0, len(whole)])), (5, 33), torch.float32)
 
 

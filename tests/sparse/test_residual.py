@@ -10,11 +10,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from instruction_sets import KNOWN, instruction_set
+from property_contract import threads
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from lartpc_sparse.backbone.blocks import BlockStyle, ResidualBlock
-from lartpc_sparse.sparse import Engine, SparseTensor, SubmanifoldConv, TorchEngine, is_residual
+from lartpc_sparse.sparse import (
+    Engine,
+    FeatureLayer,
+    PointwiseConv,
+    SparseTensor,
+    SubmanifoldConv,
+    TorchEngine,
+    is_residual,
+)
+from lartpc_sparse.sparse.engines import cpu_engine
 from lartpc_sparse.sparse.engines.cpu_engine import CpuEngine, reason_unavailable
+from lartpc_sparse.sparse.native.kernels import weight_gradient
 from lartpc_sparse.sparse.operations import submanifold_conv_onto
 
 if reason := reason_unavailable("cpu"):
@@ -90,26 +102,36 @@ def test_gradcheck(weighted: bool) -> None:
     assert torch.autograd.gradcheck(call, leaves)
 
 
-def test_only_wanted_gradients_are_made() -> None:
+def test_only_wanted_gradients_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     x = batch(20, 3, 1, torch.float32)
-    weight, across = torch.randn(9, 3, 5), torch.randn(3, 5).requires_grad_()
+    weight, across = torch.ones(9, 3, 5), torch.ones(3, 5).requires_grad_()
     kernel_map = x.plan.submanifold_map(x.stride, (3, 3))
-    ENGINE.convolve_onto(x.feats, weight, kernel_map, x.feats, across).sum().backward()
+    y = ENGINE.convolve_onto(x.feats, weight, kernel_map, x.feats, across)
+
+    def unwanted(*_: object) -> None:
+        raise AssertionError("this gradient is not wanted")
+
+    monkeypatch.setattr(cpu_engine._Passes, "data_gradient", unwanted)
+    monkeypatch.setattr(cpu_engine._Passes, "weight_gradient", unwanted)
+    monkeypatch.setattr(cpu_engine, "PreparedConvolution", unwanted)
+    y.sum().backward()
     assert across.grad is not None
     torch.testing.assert_close(across.grad, x.feats.sum(dim=0)[:, None].expand(3, 5))
 
 
-def test_threads_do_not_matter() -> None:
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_do_not_matter(weighted: bool) -> None:
     x = batch(2500, 33, 2, torch.float32)
-    leaves = [x.feats, torch.randn(9, 33, 40), torch.randn(len(x), 70), torch.randn(70, 40)]
+    generator = torch.Generator().manual_seed(2)
+    shapes = [(9, 33, 96), (len(x), 70 if weighted else 96), *([(70, 96)] if weighted else [])]
+    leaves = [x.feats, *(torch.randn(shape, generator=generator) for shape in shapes)]
     kernel_map = x.plan.submanifold_map(x.stride, (3, 3))
     results = []
-    for threads in (1, 2, 3, 5):
-        torch.set_num_threads(threads)
-        results.append(
-            value_and_gradients(lambda f, w, s, v: ENGINE.convolve_onto(f, w, kernel_map, s, v), list(leaves))
-        )
-    torch.set_num_threads(1)
+    for number in (1, 2, 3, 5):
+        with threads(number):
+            results.append(
+                value_and_gradients(lambda f, w, s, v=None: ENGINE.convolve_onto(f, w, kernel_map, s, v), list(leaves))
+            )
     for other in results[1:]:
         assert all(torch.equal(have, wanted) for have, wanted in zip(other, results[0], strict=True))
 
@@ -141,18 +163,68 @@ def test_a_block_trains_as_on_the_torch_engine(c_in: int, c_out: int, style: dic
         torch.testing.assert_close(have, wanted, rtol=1e-9, atol=1e-9)
 
 
-def test_a_block_is_joined_and_one_with_hooks_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+def count_joined(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with every joined convolution."""
+    calls: list[int] = []
     whole = SubmanifoldConv.onto
     monkeypatch.setattr(SubmanifoldConv, "onto", lambda *given: calls.append(1) or whole(*given))
-    residual = block(4, 4)
+    return calls
+
+
+@pytest.mark.parametrize("where", ["path", "first", "inside of the first", "last", "shortcut", "every module"])
+def test_a_block_is_joined_and_one_with_hooks_is_not(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    calls = count_joined(monkeypatch)
+    residual = block(4, 5)
     x = batch(30, 4, 6, torch.float64)
     joined = residual(x).feats
     assert len(calls) == 1
-    seen = []
-    residual.path[-1].register_forward_hook(lambda *_: seen.append(1))
-    torch.testing.assert_close(residual(x).feats, joined)
-    assert (len(calls), len(seen)) == (1, 1)
+    modules = {
+        "path": residual.path,
+        "first": residual.path[0],
+        "inside of the first": residual.path[0][0],
+        "last": residual.path[-1],
+        "shortcut": residual.shortcut,
+        "every module": nn.Module,
+    }
+    seen: list[int] = []
+    hooked = modules[where]
+    register = register_module_forward_hook if hooked is nn.Module else hooked.register_forward_hook
+    handle = register(lambda *_: seen.append(1))
+    try:
+        torch.testing.assert_close(residual(x).feats, joined)
+    finally:
+        handle.remove()
+    assert len(calls) == (2 if where == "inside of the first" else 1)
+    assert seen
+
+
+def test_a_shortcut_of_somebody_else_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count_joined(monkeypatch)
+    x = batch(30, 4, 6, torch.float64)
+    for shortcut in (FeatureLayer(nn.Tanh()), PointwiseConv(4, 4, bias=True).double()):
+        residual = block(4, 4)
+        residual.shortcut = shortcut
+        torch.testing.assert_close(residual(x).feats, residual.path(x).feats + shortcut(x).feats)
+    assert not calls
+
+
+@pytest.mark.parametrize("voxels", [1, 30])
+def test_a_block_in_evaluation_has_gradients(voxels: int) -> None:
+    residual = block(4, 4).eval()
+    x = batch(voxels, 4, 6, torch.float64)
+    x.feats.requires_grad_()
+    other = copy.deepcopy(residual)
+    x_other = batch(voxels, 4, 6, torch.float64, TorchEngine())
+    x_other.feats.requires_grad_()
+    residual(x).feats.square().sum().backward()
+    other(x_other).feats.square().sum().backward()
+    torch.testing.assert_close(x.feats.grad, x_other.feats.grad)
+
+
+def test_autocast_of_a_block_without_weight_on_its_shortcut_keeps_float32() -> None:
+    residual = block(4, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert residual(batch(30, 4, 7, torch.float32)).feats.dtype == torch.float32
 
 
 def test_autocast_gives_the_format_of_autocast() -> None:
@@ -176,6 +248,10 @@ def test_what_does_not_fit_is_refused() -> None:
         submanifold_conv_onto(x, weight, (3, 3), x)
     with pytest.raises(ValueError, match=r"its weight of shape \(3, 4\)"):
         submanifold_conv_onto(x, weight, (3, 3), x, torch.randn(3, 4))
+    with pytest.raises(ValueError, match="not on the same voxels"):
+        submanifold_conv_onto(x, torch.randn(9, 3, 3), (3, 3), batch(10, 3, 9, torch.float32))
+    with pytest.raises(ValueError, match="features of 19 and gradients of 20 voxels do not fit"):
+        weight_gradient(x.feats[1:], x.feats, None)
     other = batch(10, 3, 8, torch.float32, TorchEngine())
     with pytest.raises(TypeError, match="engine torch has no convolution onto a shortcut"):
         submanifold_conv_onto(other, weight, (3, 3), other)

@@ -179,7 +179,8 @@ class _BatchNorm(torch.autograd.Function):
         ctx.save_for_backward(feats, factors)
         ctx.slope = slope
         mean, variance = mean.to(feats.dtype), variance.to(feats.dtype)
-        ctx.mark_non_differentiable(mean, variance)
+        # With features that need no gradient, nor does what passes around: one call, a second would replace the first.
+        ctx.mark_non_differentiable(mean, variance, *([] if ctx.needs_input_grad[0] else [feats]))
         return normalise(feats, factors[0], factors[1], slope), mean, variance, feats
 
     @staticmethod

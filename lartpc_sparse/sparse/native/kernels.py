@@ -153,9 +153,17 @@ def weight_gradient(
     """Sum over the pairs (p, q) of each slot of feats[p]^T grad[q], in the format of the features.
 
     Without a map every voxel meets itself: one slot.
+
+    Raises:
+        ValueError: rows that are not those of the map; unchecked, the kernels would read beyond them.
     """
     dtype = torch.float64 if feats.dtype == torch.float64 else torch.float32
     x, g = whole_rows(feats.to(dtype)), whole_rows(grad.to(dtype))
+    rows = (len(g), len(g)) if kernel_map is None else (kernel_map.num_in, kernel_map.num_out)
+    if (len(x), len(g)) != rows:
+        raise ValueError(
+            f"features of {len(x)} and gradients of {len(g)} voxels do not fit a map from {rows[0]} to {rows[1]}"
+        )
     shape = (1 if kernel_map is None else kernel_map.kernel_volume, x.shape[1], g.shape[1])
     # The library writes every element; clearing them first took 3 % of a training step.
     result = (torch.empty if len(g) else torch.zeros)(shape, dtype=dtype)

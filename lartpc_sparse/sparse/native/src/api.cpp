@@ -129,7 +129,8 @@ struct Partition {
   Partition(const WeightGradient& problem, int64_t blocks, int64_t padded) {
     constexpr int64_t TASKS = 16, LARGEST_SUM = 4 << 20;  // elements of all partial sums
     const int64_t size = (problem.map ? problem.map->slots : 1) * problem.cin * padded;
-    segments = std::max<int64_t>(1, std::min({TASKS, blocks / 4, LARGEST_SUM / std::max<int64_t>(size, 1)}));
+    segments = std::min({TASKS, (blocks / 4 + 1) / 2 * 2, LARGEST_SUM / std::max<int64_t>(size, 1) / 2 * 2});
+    if (segments < 2 || blocks < 8) segments = 1;  // else an even number, for threads to share
     ranges = std::max<int64_t>(1, std::min(TASKS / segments, problem.cin / RANGE));
   }
 };

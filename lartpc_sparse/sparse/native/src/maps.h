@@ -14,15 +14,17 @@ namespace lartpc {
 // enough that the sums of a block and the rows it reads stay in the second-level cache.
 constexpr int64_t MOST_BLOCK_ROWS = 1024;
 
-// How n output rows are cut into blocks: all of nearly the same size, and in number a multiple of 4 (of 2 for few), so
-// that no thread of two or four waits for the others at the end. Depends on n alone: all maps onto the same rows agree.
+// How n output rows are cut into blocks: all of nearly the same size and, but for one block, in number even (from 5 on
+// a multiple of 4), so that no thread of two or four waits for the others at the end. Depends on n alone: all maps onto
+// the same rows agree.
 struct BlockCut {
   int64_t rows = 1, blocks = 0;
 
   BlockCut() = default;
   explicit BlockCut(int64_t n) {
     if (n <= 0) return;
-    const int64_t most = n >= 10 * MOST_BLOCK_ROWS ? MOST_BLOCK_ROWS : MOST_BLOCK_ROWS / 2;  // few large ones are uneven
+    // Below ten large blocks small ones: threads could not share out so few large ones evenly.
+    const int64_t most = n >= 10 * MOST_BLOCK_ROWS ? MOST_BLOCK_ROWS : MOST_BLOCK_ROWS / 2;
     const int64_t least = (n + most - 1) / most;
     const int64_t even = least > 4 ? (least + 3) / 4 * 4 : least > 1 ? (least + 1) / 2 * 2 : 1;
     rows = (n + even - 1) / even;
