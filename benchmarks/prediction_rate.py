@@ -1,6 +1,6 @@
 """Events a second of the step `predict`, from the file to predictions.h5, with all its parts.
 
-    python -m benchmarks.prediction_rate [--events 200] [--threads 1 2] [--cases 3d planes]
+    python -m benchmarks.prediction_rate [--events 200] [--threads 1 2] [--cases 3d planes] [--precision 32 bf16]
 
 Cases: `3d`, events of some 7,800 voxels (two or three of the packaged sample laid over one another) with the
 packaged weights `semantic3d-small`; `planes`, whole 3456 x 1008 images of the plane Y, simulated from the packaged
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import logging
 import tempfile
 import time
@@ -42,23 +43,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch", type=int, default=8, help="events in a batch")
     parser.add_argument("--cases", nargs="+", choices=["3d", "planes"], default=["3d", "planes"])
+    parser.add_argument("--precision", nargs="+", choices=["32", "bf16"], default=["32"], help="of predict")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     load = measure_load()
     print(describe_machine())
     print(f"BUSY: {load}" if load.is_busy else f"idle: {load}")
-    print(f"{'case':8s} {'threads':>7s} {'events':>7s} {'voxels/event':>13s} {'events/s':>9s} {'voxels/s':>10s}")
+    print(
+        f"{'case':8s} {'precision':>9s} {'threads':>7s} {'events':>7s} {'voxels/event':>13s} "
+        f"{'events/s':>9s} {'voxels/s':>10s}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for case in options.cases:
             chain = _chain_3d(Path(folder)) if case == "3d" else _chain_planes(Path(folder), options.events)
             chain["data"]["batch"] = {"events": options.batch}
-            for threads in options.threads:
+            for threads, precision in itertools.product(options.threads, options.precision):
                 torch.set_num_threads(threads)
-                _measure(chain, Path(folder) / f"warm_{case}_{threads}", 2 * options.batch)
-                events, voxels, seconds = _measure(chain, Path(folder) / f"{case}_{threads}", options.events)
+                chain["predict"] = {"precision": precision}
+                name = f"{case}_{threads}_{precision}"
+                _measure(chain, Path(folder) / f"warm_{name}", 2 * options.batch)
+                events, voxels, seconds = _measure(chain, Path(folder) / name, options.events)
                 print(
-                    f"{case:8s} {threads:7d} {events:7d} {voxels / events:13,.0f} {events / seconds:9.1f} "
-                    f"{voxels / seconds:10,.0f}"
+                    f"{case:8s} {precision:>9s} {threads:7d} {events:7d} {voxels / events:13,.0f} "
+                    f"{events / seconds:9.1f} {voxels / seconds:10,.0f}"
                 )
 
 
