@@ -109,7 +109,7 @@ void check_weight_gradient(const Summand& s, int64_t num_out, int64_t cout, int 
   const auto x = random_numbers<T>(random_source, s.num_in * s.cin), grad = random_numbers<T>(random_source, num_out * cout);
   std::vector<T> result(s.slots * s.cin * cout, T{99});
   CHECK(lartpc_weight_gradient(F::dtype, x.data(), s.cin, s.cin, grad.data(), cout, cout, s.map,
-                               s.map ? 0 : num_out, result.data(), threads) == 0);
+                               num_out, result.data(), threads) == 0);
   std::vector<double> sums(result.size()), sizes(result.size());
   for (const Pair& pair : s.pairs) {
     for (int64_t c = 0; c < s.cin; ++c) {

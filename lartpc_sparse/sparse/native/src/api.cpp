@@ -138,7 +138,7 @@ struct Partition {
 template <class T>
 void weight_gradient(const WeightGradient& problem, int dtype, T* result, int threads) {
   const int64_t slots = problem.map ? problem.map->slots : 1;
-  const int64_t blocks = BlockCut(problem.map ? problem.map->num_out : problem.rows).blocks;
+  const int64_t blocks = BlockCut(problem.rows).blocks;
   const int64_t padded = round_up(problem.cout, kernels().width[dtype]);
   const Partition parts(problem, blocks, padded);
   const int64_t rows = slots * problem.cin, size = rows * padded;
@@ -287,6 +287,7 @@ int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, i
                                void* grad_weight, int32_t threads) {
   return guarded<>(-1, [&] {
     const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map, rows};
+    if (map && map->num_out != rows) throw std::invalid_argument("the map has another number of outputs");
     if (cin == 0 || cout == 0) return 0;
     if (dtype_index(dtype, 2) == LARTPC_FLOAT32) {
       weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);

@@ -79,7 +79,8 @@ LARTPC_API void lartpc_map_export(const LartpcMap*, int64_t* in_rows, int64_t* o
 LARTPC_API int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_terms, int64_t num_out,
                                    int64_t cout, const float* bias, const void* residual, int64_t residual_stride,
                                    const LartpcOutput* outputs, int32_t num_outputs, int32_t threads);
-// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; float32 or float64. Without a map `rows` pairs p = q.
+// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; float32 or float64; `rows` of
+// grad. Without a map p = q.
 LARTPC_API int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, int64_t cin, const void* grad,
                                           int64_t grad_stride, int64_t cout, const LartpcMap* map, int64_t rows,
                                           void* grad_weight, int32_t threads);

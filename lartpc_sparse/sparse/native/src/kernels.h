@@ -30,7 +30,7 @@ struct WeightGradient {
   int64_t grad_stride;
   int64_t cout;
   const LartpcMap* map;  // null: row n meets row n
-  int64_t rows;          // of x and grad where there is no map
+  int64_t rows;          // of grad
 };
 
 // Memory of one thread, kept from call to call.

@@ -546,8 +546,7 @@ template <class S>
 void convolve_block(const Convolution& problem, int64_t block_number, Workspace& workspace) {
   using T = typename Format<S>::Sum;
   const BlockCut cut(problem.num_out);
-  const int64_t first = block_number * cut.rows;
-  const int64_t rows = problem.num_out - first < cut.rows ? problem.num_out - first : cut.rows;
+  const int64_t first = cut.first(block_number), rows = cut.size(block_number);
   const int64_t padded = round_up(problem.cout, std::is_same<S, BFloat16>::value ? PACKED_COLUMNS : Simd<T>::W);
   // Packed bfloat16 weights have columns up to the padding.
   const int64_t columns = std::is_same<S, BFloat16>::value ? padded : problem.cout;
@@ -693,13 +692,12 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
                      int64_t row_end, void* sum, Workspace& workspace) {
   constexpr int W = Simd<T>::W;
   const LartpcMap* map = problem.map;
-  const BlockCut cut(map ? map->num_out : problem.rows);
-  const int64_t num_out = map ? map->num_out : problem.rows;
+  const BlockCut cut(problem.rows);
   const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W;
   const T** x = workspace.get<const T*>(INPUTS, MOST_BLOCK_ROWS + AHEAD);
   const T** grad = workspace.get<const T*>(OUTPUTS, MOST_BLOCK_ROWS + AHEAD);
   for (int64_t b = first_block; b < last_block; ++b) {
-    const int64_t first = b * cut.rows, rows = num_out - first < cut.rows ? num_out - first : cut.rows;
+    const int64_t first = cut.first(b), rows = cut.size(b);
     const T* gradients = static_cast<const T*>(problem.grad);
     const auto out_row = [&](int64_t output) { return map ? map->out_row(first + output) : first + output; };
     T* copy = nullptr;

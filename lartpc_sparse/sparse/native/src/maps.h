@@ -18,10 +18,10 @@ constexpr int64_t MOST_BLOCK_ROWS = 1024;
 // a multiple of 4), so that no thread of two or four waits for the others at the end. Depends on n alone: all maps onto
 // the same rows agree.
 struct BlockCut {
-  int64_t rows = 1, blocks = 0;
+  int64_t n = 0, rows = 1, blocks = 0;
 
   BlockCut() = default;
-  explicit BlockCut(int64_t n) {
+  explicit BlockCut(int64_t n) : n(n) {
     if (n <= 0) return;
     // Below ten large blocks small ones: threads could not share out so few large ones evenly.
     const int64_t most = n >= 10 * MOST_BLOCK_ROWS ? MOST_BLOCK_ROWS : MOST_BLOCK_ROWS / 2;
@@ -30,6 +30,9 @@ struct BlockCut {
     rows = (n + even - 1) / even;
     blocks = (n + rows - 1) / rows;
   }
+
+  int64_t first(int64_t block) const { return block * rows; }
+  int64_t size(int64_t block) const { return n - first(block) < rows ? n - first(block) : rows; }
 };
 
 // Pairs of one block, slot after slot; within a slot by rising output.
@@ -58,11 +61,8 @@ struct LartpcMap {
     cut = lartpc::BlockCut(outputs);
     blocks.resize(cut.blocks);
   }
-  int64_t first_output(int64_t block) const { return block * cut.rows; }
-  int64_t num_outputs(int64_t block) const {
-    const int64_t left = num_out - first_output(block);
-    return left < cut.rows ? left : cut.rows;
-  }
+  int64_t first_output(int64_t block) const { return cut.first(block); }
+  int64_t num_outputs(int64_t block) const { return cut.size(block); }
   int64_t out_row(int64_t output) const { return out_order ? (*out_order)[output] : output; }
 };
 
