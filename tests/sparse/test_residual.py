@@ -24,8 +24,8 @@ from lartpc_sparse.sparse import (
     TorchEngine,
     is_residual,
 )
-from lartpc_sparse.sparse.engines import cpu_engine
 from lartpc_sparse.sparse.engines.cpu_engine import CpuEngine, reason_unavailable
+from lartpc_sparse.sparse.native import functions
 from lartpc_sparse.sparse.native.kernels import weight_gradient
 from lartpc_sparse.sparse.operations import submanifold_conv_onto
 
@@ -111,9 +111,9 @@ def test_only_wanted_gradients_are_made(monkeypatch: pytest.MonkeyPatch) -> None
     def unwanted(*_: object) -> None:
         raise AssertionError("this gradient is not wanted")
 
-    monkeypatch.setattr(cpu_engine._Passes, "data_gradient", unwanted)
-    monkeypatch.setattr(cpu_engine._Passes, "weight_gradient", unwanted)
-    monkeypatch.setattr(cpu_engine, "PreparedConvolution", unwanted)
+    monkeypatch.setattr(functions._Passes, "data_gradient", unwanted)
+    monkeypatch.setattr(functions._Passes, "weight_gradient", unwanted)
+    monkeypatch.setattr(functions, "PreparedConvolution", unwanted)
     y.sum().backward()
     assert across.grad is not None
     torch.testing.assert_close(across.grad, x.feats.sum(dim=0)[:, None].expand(3, 5))
