@@ -69,7 +69,7 @@ class Network(nn.Module):
     """Backbone and heads; every head reads streams of its own named `<head>.<stream>`.
 
     Input features: the event's own, then the normalised coordinates when a head wants them, then a flag that marks
-    candidate voxels when a head masks regions.
+    candidate voxels when a head masks regions, then the hints of that head.
     """
 
     def __init__(self, config: ModelConfig, engine: Engine | None = None) -> None:
@@ -78,7 +78,8 @@ class Network(nn.Module):
         self.engine: Engine = engine or TorchEngine()
         self.uses_coordinates = any(head.uses_coordinates for head in config.heads.values())
         self.flags_candidates = config.masking_head is not None
-        in_channels = config.features + config.dim * self.uses_coordinates + self.flags_candidates
+        self.hints = () if config.masking_head is None else config.heads[config.masking_head].hints
+        in_channels = config.features + config.dim * self.uses_coordinates + self.flags_candidates + len(self.hints)
         streams = [f"{name}.{stream}" for name, head in config.heads.items() for stream in head.streams]
         self.backbone = config.backbone.build(in_channels=in_channels, dim=config.dim, streams=streams)
         channels = self.backbone.out_channels
@@ -110,6 +111,9 @@ class Network(nn.Module):
             candidate = batch.labels.get("candidate")
             flag = torch.zeros_like(batch.energy) if candidate is None else candidate.to(batch.energy.dtype)
             parts.append(flag[:, None])
+        for name in self.hints:
+            hint = batch.labels.get(name)
+            parts.append((torch.zeros_like(batch.energy) if hint is None else hint.to(batch.energy.dtype))[:, None])
         return torch.cat(parts, dim=1)
 
     def forward(self, batch: Batch, heads: tuple[str, ...] | None = None) -> dict[str, dict[str, Tensor]]:

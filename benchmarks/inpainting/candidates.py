@@ -53,7 +53,7 @@ def _one(config: CandidatesConfig, event: Any, boxes: np.ndarray) -> dict[str, f
     config.positions(*given)
     seconds = time.perf_counter() - start
     tracemalloc.start()
-    places, _ = config.positions(*given)
+    places = config.positions(*given).coords
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     reached = rows_of(event.coords[~outside], places) >= 0

@@ -19,11 +19,13 @@ class MaskedShare:
     Attributes:
         view: transform that masks regions.
         fraction: share of masked events, 0 .. 1.
+        hints: columns that the view adds for the network (`HeadConfig.hints`).
     """
 
     view: Transform
     fraction: float
+    hints: tuple[str, ...] = ()
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The event, masked or not."""
-        return self.view(event, rng) if rng.random() < self.fraction else add_empty_mask(event)
+        return self.view(event, rng) if rng.random() < self.fraction else add_empty_mask(event, self.hints)

@@ -176,6 +176,11 @@ class HeadConfig(PartConfig, ABC):
         return self.view()
 
     @property
+    def hints(self) -> tuple[str, ...]:
+        """Float label columns of the view that the network reads as input features; 0 where a batch lacks them."""
+        return ()
+
+    @property
     def view_fraction(self) -> float:
         """Share of the training events that get the view when other heads train on the same events."""
         return 1.0

@@ -17,7 +17,11 @@ from lartpc_sparse.data.transforms import TransformConfig, add_empty_mask, mask_
 from lartpc_sparse.data.transforms.base import require_finite_energy, require_unmasked
 from lartpc_sparse.schema import OneOf
 
-__all__ = ["InitialValue", "MaskRegions", "MaskRegionsConfig"]
+__all__ = ["HINTS", "InitialValue", "MaskRegions", "MaskRegionsConfig"]
+
+HINTS = ("hint_likelihood", "hint_energy")
+"""Label columns of the hints; 0 for voxels that are no candidates."""
+_HIGHEST_HINT = 20.0
 
 InitialValue = FiniteFloat | Literal["random", "likelihood"]
 
@@ -39,9 +43,16 @@ class MaskRegionsConfig(TransformConfig):
         None, description="voxels farther than this from every region, along an axis, are left out; null: none"
     )
 
+    hints: bool = Field(
+        False,
+        description="two more input features tell a candidate's likelihood by geometry and the energy of a straight "
+        "line there (grown candidates); `seed_value` then only says what stands in place of its own features",
+    )
+    hint_mev: float = Field(1.0, gt=0, description="unit of that energy, MeV (or what the image is in) a voxel edge")
+
     def build(self) -> MaskRegions:
         """The transform."""
-        return MaskRegions(self.regions, self.candidates, self.seed_value, self.context)
+        return MaskRegions(self.regions, self.candidates, self.seed_value, self.context, self.hints, self.hint_mev)
 
 
 @dataclass(frozen=True)
@@ -56,12 +67,16 @@ class MaskRegions:
         candidates: which places are offered.
         seed_value: input features of the candidates.
         context: see `MaskRegionsConfig`.
+        hints: see `MaskRegionsConfig`.
+        hint_mev: see `MaskRegionsConfig`.
     """
 
     regions: tuple[RegionConfig, ...]
     candidates: CandidatesConfig
     seed_value: float | Literal["random", "likelihood"] = 0.0
     context: int | None = None
+    hints: bool = False
+    hint_mev: float = 1.0
 
     def __call__(self, event: Event, rng: np.random.Generator) -> Event:
         """The masked event.
@@ -83,13 +98,17 @@ class MaskRegions:
         require_unmasked(event, "mask_regions")
         require_finite_energy(event)
         if not len(boxes):
-            return add_empty_mask(event)
+            return add_empty_mask(event, HINTS if self.hints else ())
         outside = box_of_voxel(event.coords, boxes) < 0
-        places, likelihood = self.candidates.positions(
-            event.coords[outside], event.energy[outside], boxes, event.image_size
-        )
-        features = self._features(likelihood, event.feats.shape[1], rng)
-        masked = mask_event(event, boxes, places, features, self._crossings(places, boxes))
+        given = self.candidates.positions(event.coords[outside], event.energy[outside], boxes, event.image_size)
+        features = self._features(given.likelihood, event.feats.shape[1], rng)
+        masked = mask_event(event, boxes, given.coords, features, self._crossings(given.coords, boxes))
+        if self.hints:
+            known = np.zeros(len(masked) - len(features), dtype=np.float32)
+            hints = (given.likelihood, np.minimum(given.rate / self.hint_mev, _HIGHEST_HINT))
+            masked = masked.with_labels(
+                **{name: np.concatenate([known, hint]) for name, hint in zip(HINTS, hints, strict=True)}
+            )
         return masked if self.context is None else masked.select(self._near(masked, boxes))
 
     def _crossings(

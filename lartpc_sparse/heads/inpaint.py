@@ -14,13 +14,13 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
-from lartpc_sparse.heads.gap_view import MaskRegionsConfig
+from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
 from lartpc_sparse.heads.inpaint_fill import filled_energy
 from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
@@ -63,6 +63,18 @@ class InpaintConfig(HeadConfig):
     )
     energy_scale: float = Field(1.0, gt=0, description="factor on all predicted energies, from a calibration")
     evaluate: InpaintEvaluationConfig = InpaintEvaluationConfig()
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """See `HeadConfig.hints`."""
+        return HINTS if isinstance(self.region, MaskRegionsConfig) and self.region.hints else ()
+
+    @model_validator(mode="after")
+    def _same_hints(self) -> InpaintConfig:
+        other = self.inference_region
+        if other is not None and self.hints and not (isinstance(other, MaskRegionsConfig) and other.hints):
+            raise ValueError("inference_region.hints must be true as region.hints is: the network reads them")
+        return self
 
     @property
     def view_fraction(self) -> float:

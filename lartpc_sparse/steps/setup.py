@@ -105,7 +105,7 @@ def masked_share(model: ModelConfig) -> MaskedShare | None:
     head = model.heads[name]
     view = head.view()
     assert view is not None
-    return MaskedShare(view, head.view_fraction if len(model.heads) > 1 else 1.0)
+    return MaskedShare(view, head.view_fraction if len(model.heads) > 1 else 1.0, head.hints)
 
 
 def training_dataset(config: ChainConfig, reader: ReaderConfig, *, training: bool) -> EventDataset:

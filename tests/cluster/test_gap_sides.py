@@ -87,7 +87,8 @@ def test_tracks_that_do_not_continue_each_other_are_not_joined() -> None:
 def test_grown_candidates_reach_a_straight_track(slope: tuple[float, ...]) -> None:
     coords = track(slope)
     left = outside(coords)
-    places, likely = GrownConfig().positions(left, np.ones(len(left), np.float32), SLAB, SIZE)
+    given = GrownConfig().positions(left, np.ones(len(left), np.float32), SLAB, SIZE)
+    places, likely = given.coords, given.likelihood
     assert (box_of_voxel(places, SLAB) == 0).all()
     assert len(np.unique(places, axis=0)) == len(places) < 600
     assert ((likely >= 0) & (likely <= 1)).all()
@@ -115,7 +116,8 @@ def test_candidates_of_anything_lie_in_the_gap(config: GrownConfig | DenseConfig
         flat = rng.choice(24**dim, n, replace=False)
         coords = np.stack(np.unravel_index(flat, size), axis=1).astype(np.int32)
         left = outside(coords, box)
-        places, likely = config.positions(left, np.ones(len(left), np.float32), box, size)
+        given = config.positions(left, np.ones(len(left), np.float32), box, size)
+        places, likely = given.coords, given.likelihood
         assert len(places) == len(likely)
         assert (box_of_voxel(places, box) >= 0).all()
         assert len(np.unique(places, axis=0)) == len(places)

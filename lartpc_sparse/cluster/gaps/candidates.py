@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,22 @@ from lartpc_sparse.cluster.gaps.tubes import dilated, sample_lines, unique_insid
 from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.schema import PartConfig, UserError
 
-__all__ = ["CandidatesConfig", "DenseConfig", "GrownConfig"]
+__all__ = ["Candidates", "CandidatesConfig", "DenseConfig", "GrownConfig"]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Places that may be active, and what geometry alone says of them.
+
+    Attributes:
+        coords: voxel index, no place twice, all inside the gaps.
+        likelihood: that it is active, 0..1.
+        rate: energy per length of the nearest line, MeV a voxel edge; 0 where there is none.
+    """
+
+    coords: Int32[np.ndarray, "G D"]
+    likelihood: Float32[np.ndarray, " G"]
+    rate: Float32[np.ndarray, " G"]
 
 
 class CandidatesConfig(PartConfig, ABC):
@@ -35,8 +51,8 @@ class CandidatesConfig(PartConfig, ABC):
         energy: Float32[np.ndarray, " N"],
         boxes: Int64[np.ndarray, "R 2 D"],
         image_size: tuple[int, ...],
-    ) -> tuple[Int32[np.ndarray, "G D"], Float32[np.ndarray, " G"]]:
-        """Candidates, no place twice, all inside the boxes; and how likely each is by geometry alone, 0..1.
+    ) -> Candidates:
+        """The candidates of an event.
 
         Args:
             coords: voxels outside of the boxes.
@@ -63,7 +79,7 @@ class DenseConfig(CandidatesConfig):
         energy: Float32[np.ndarray, " N"],
         boxes: Int64[np.ndarray, "R 2 D"],
         image_size: tuple[int, ...],
-    ) -> tuple[Int32[np.ndarray, "G D"], Float32[np.ndarray, " G"]]:
+    ) -> Candidates:
         """See `CandidatesConfig.positions`; nothing is known of the likelihood, it is 0."""
         del coords, energy
         total = int((boxes[:, 1] - boxes[:, 0]).prod(axis=1).sum())
@@ -76,7 +92,8 @@ class DenseConfig(CandidatesConfig):
         blocks = [np.indices(tuple(high - low)).reshape(dim, -1).T + low for low, high in boxes]
         coords_all = np.concatenate([np.empty((0, dim), dtype=np.int64), *blocks]).astype(np.int32)
         found = unique_inside(coords_all, image_size)
-        return found, np.zeros(len(found), dtype=np.float32)
+        nothing = np.zeros(len(found), dtype=np.float32)
+        return Candidates(found, nothing, nothing)
 
 
 class GrownConfig(CandidatesConfig):
@@ -114,7 +131,7 @@ class GrownConfig(CandidatesConfig):
         energy: Float32[np.ndarray, " N"],
         boxes: Int64[np.ndarray, "R 2 D"],
         image_size: tuple[int, ...],
-    ) -> tuple[Int32[np.ndarray, "G D"], Float32[np.ndarray, " G"]]:
+    ) -> Candidates:
         """See `CandidatesConfig.positions`.
 
         The likelihood at distance d from a line between two exits that bend by a degrees is exp(-d^2 / 2) times
@@ -124,8 +141,8 @@ class GrownConfig(CandidatesConfig):
         dim = len(image_size)
         exits = find_exits(coords, energy, boxes, image_size, self.depth)
         pairs = self._pairs(exits)
-        bridges, bend = _lines(exits, pairs)
-        rays, along = self._rays(exits, boxes, pairs)
+        bridges, bend, bridge_rate = _lines(exits, pairs)
+        rays, along, ray_rate = self._rays(exits, boxes, pairs)
         parts = [np.empty((0, dim), dtype=np.int32), dilated(_rounded(bridges), self.bridge_radius)]
         radii = np.floor(2 * (self.radius + self.opening * along)) / 2
         parts += [dilated(_rounded(rays[radii == radius]), float(radius)) for radius in np.unique(radii)]
@@ -133,7 +150,7 @@ class GrownConfig(CandidatesConfig):
             parts.append(dilated(self._mirrored(coords, boxes, image_size), self.reflect_radius))
         found = unique_inside(np.concatenate(parts), image_size)
         found = found[box_of_voxel(found, boxes) >= 0]
-        return found, _likelihood(found, _classes(bridges, bend), rays, 1 + self.opening * along)
+        return _judged(found, _classes(bridges, bend, bridge_rate), (rays, 1 + self.opening * along, ray_rate))
 
     def _pairs(self, exits: Exits) -> Bridges:
         if self.bridges is None:
@@ -141,23 +158,25 @@ class GrownConfig(CandidatesConfig):
             return Bridges(nothing, nothing, np.empty(0))
         return find_bridges(exits, self.bridges, each=self.bridges_per_exit)
 
-    def _rays(self, exits: Exits, boxes: Int64[np.ndarray, "R 2 D"], pairs: Bridges) -> tuple[np.ndarray, np.ndarray]:
-        """Points of the continuations, and how far along them; cut where they leave their gap."""
+    def _rays(
+        self, exits: Exits, boxes: Int64[np.ndarray, "R 2 D"], pairs: Bridges
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points of the continuations, how far along them, and their energy; cut where they leave their gap."""
         sure = pairs.angle_deg <= self.sure_angle_deg
         unsure = np.ones(len(exits), dtype=np.bool_)
         unsure[pairs.first[sure]] = unsure[pairs.second[sure]] = False
         straight = (exits.support >= self.min_support) & (exits.spread <= self.max_spread)
         rows = np.flatnonzero(straight & unsure)
         if not self.extrapolate or not len(rows):
-            return np.empty((0, exits.place.shape[1])), np.empty(0)
+            return np.empty((0, exits.place.shape[1])), np.empty(0), np.empty(0)
         place, direction = exits.place[rows], exits.direction[rows]
         low, high = boxes[exits.box[rows], 0] - 0.5, boxes[exits.box[rows], 1] - 0.5
         with np.errstate(divide="ignore", invalid="ignore"):
             leave = np.where(direction > 0, high - place, low - place) / direction
         leave = np.where(np.isfinite(leave) & (leave > 0), leave, np.inf).min(axis=1)
         longest = np.minimum(self.max_length, self.length_per_support * exits.support[rows])
-        points, _, along = sample_lines(place, direction, np.minimum(leave, longest))
-        return points, along
+        points, line, along = sample_lines(place, direction, np.minimum(leave, longest))
+        return points, along, exits.energy_per_voxel[rows][line]
 
     def _mirrored(
         self, coords: Int32[np.ndarray, "N D"], boxes: Int64[np.ndarray, "R 2 D"], image_size: tuple[int, ...]
@@ -177,22 +196,34 @@ class GrownConfig(CandidatesConfig):
         return np.unique(np.concatenate(parts), axis=0)
 
 
-def _lines(exits: Exits, pairs: Bridges) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the lines between paired exits, and the angle that each line is bent by, degrees."""
-    line = exits.place[pairs.second] - exits.place[pairs.first]
-    length = np.linalg.norm(line, axis=1)
-    points, row, _ = sample_lines(exits.place[pairs.first], line / np.maximum(length, 1e-9)[:, None], length)
-    return points, pairs.angle_deg[row]
+def _lines(exits: Exits, pairs: Bridges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of the lines between paired exits, the angle that each line is bent by (degrees), and its energy there.
+
+    A line runs through the centres of both exits, and is as long as their places are apart.
+    """
+    a, b = pairs.first, pairs.second
+    line = exits.centre[b] - exits.centre[a]
+    distance = np.linalg.norm(line, axis=1)
+    chord = exits.place[b] - exits.place[a]
+    same = np.einsum("pd,pd->p", line, chord) > 0
+    line = np.where(same[:, None], line / np.maximum(distance, 1e-9)[:, None], chord)
+    line /= np.maximum(np.linalg.norm(line, axis=1), 1e-9)[:, None]
+    middle = np.where(same[:, None], exits.centre[a], exits.place[a])
+    start, stop = (np.einsum("pd,pd->p", exits.place[ends] - middle, line) for ends in (a, b))
+    points, row, along = sample_lines(middle + start[:, None] * line, line, stop - start)
+    share = along / np.maximum(stop - start, 1e-9)[row]
+    rate = (1 - share) * exits.energy_per_voxel[a][row] + share * exits.energy_per_voxel[b][row]
+    return points, pairs.angle_deg[row], rate
 
 
-def _classes(points: np.ndarray, bend: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Points of lines in three classes of their bend, and the factor on the likelihood of each."""
+def _classes(points: np.ndarray, bend: np.ndarray, rate: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Points of lines in three classes of their bend, the factor on the likelihood of each, and the energies."""
     edges = (0.0, 8.0, 20.0, 180.0)
     found = []
     for low, high in itertools.pairwise(edges):
         own = (bend >= low) & (bend < high)
         if own.any():
-            found.append((points[own], float(np.exp(-0.5 * (bend[own].mean() / 20) ** 2))))
+            found.append((points[own], float(np.exp(-0.5 * (bend[own].mean() / 20) ** 2)), rate[own]))
     return found
 
 
@@ -201,19 +232,22 @@ def _rounded(points: np.ndarray) -> Int32[np.ndarray, "M D"]:
     return np.unique(np.floor(points + 0.5).astype(np.int32), axis=0)
 
 
-def _likelihood(
+def _judged(
     found: Int32[np.ndarray, "G D"],
-    bridges: list[tuple[np.ndarray, float]],
-    rays: np.ndarray,
-    width: np.ndarray,
-) -> Float32[np.ndarray, " G"]:
-    likely = np.zeros(len(found))
-    if len(found) and len(rays):
-        nearest = cKDTree(rays).query(found, distance_upper_bound=8.0)
+    bridges: list[tuple[np.ndarray, float, np.ndarray]],
+    rays: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> Candidates:
+    likely, energy = np.zeros(len(found)), np.zeros(len(found))
+    lines = [(points, np.ones(len(points)), factor, rate) for points, factor, rate in bridges]
+    lines.append((rays[0], rays[1], 0.5, rays[2]))
+    for points, width, factor, rate in lines:
+        if not len(found) or not len(points):
+            continue
+        nearest = cKDTree(points).query(found, distance_upper_bound=8.0)
         distance, row = np.asarray(nearest[0]), np.asarray(nearest[1])
-        near = np.isfinite(distance)
-        likely[near] = 0.5 * np.exp(-0.5 * (distance[near] / width[row[near]]) ** 2)
-    for points, factor in bridges if len(found) else ():
-        distance = np.asarray(cKDTree(points).query(found, distance_upper_bound=8.0)[0])
-        likely = np.maximum(likely, factor * np.exp(-0.5 * distance**2))
-    return likely.astype(np.float32)
+        near = np.flatnonzero(np.isfinite(distance))
+        here = factor * np.exp(-0.5 * (distance[near] / width[row[near]]) ** 2)
+        better = here > likely[near]
+        likely[near[better]] = here[better]
+        energy[near[better]] = rate[row[near[better]]]
+    return Candidates(found, likely.astype(np.float32), energy.astype(np.float32))

@@ -186,8 +186,11 @@ def mask_event(
     )
 
 
-def add_empty_mask(event: Event) -> Event:
-    """The event with the columns of `mask_regions` and nothing masked, to share a batch with masked events."""
+def add_empty_mask(event: Event, hints: tuple[str, ...] = ()) -> Event:
+    """The event with the columns of `mask_regions` and nothing masked, to share a batch with masked events.
+
+    `hints` are float columns that the masked events have besides.
+    """
     n = len(event)
     empty: Mapping[str, Shaped[np.ndarray, " N"]] = {
         "candidate": np.zeros(n, dtype=np.bool_),
@@ -195,6 +198,7 @@ def add_empty_mask(event: Event) -> Event:
         "target_energy": np.zeros(n, dtype=np.float32),
         "gap": np.full(n, -1, dtype=np.int64),
         "crossing": np.full(n, -1, dtype=np.int64),
+        **{name: np.zeros(n, dtype=np.float32) for name in hints},
     }
     return event.with_labels(**empty)
 
