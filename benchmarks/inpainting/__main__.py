@@ -12,7 +12,8 @@ from rich.table import Table
 from benchmarks.inpainting.broken import measure_broken
 from benchmarks.inpainting.candidates import measure_candidates
 from benchmarks.inpainting.ceiling import measure_ceiling
-from benchmarks.inpainting.gaps import measure_gaps
+from benchmarks.inpainting.figure import draw_curves
+from benchmarks.inpainting.gaps import measure_gaps, measure_tracks
 from benchmarks.inpainting.options import parse
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
@@ -27,11 +28,13 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console(width=130)
     measures = {
         "gaps": measure_gaps,
+        "tracks": measure_tracks,
         "ceiling": measure_ceiling,
         "broken": measure_broken,
         "candidates": measure_candidates,
     }
-    tables = {"gaps": _gaps, "ceiling": _ceiling, "broken": _broken, "candidates": _candidates}
+    tables = {"gaps": _gaps, "tracks": _gaps, "ceiling": _ceiling, "broken": _broken, "candidates": _candidates}
+    figures = {"gaps": "all voxels in the gaps", "tracks": "tracks alone"}
     options.out.mkdir(parents=True, exist_ok=True)
     for name, measure in measures.items():
         if options.what not in ("all", name):
@@ -45,6 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         path.write_text(json.dumps({**provenance(), "options": about, "results": found}, indent=1) + "\n")
         for table in tables[name](found):
             console.print(table)
+        if name in figures:
+            draw_curves(found, figures[name], options.out / f"{name}.png")
         console.print(f"wrote {path}", highlight=False)
 
 

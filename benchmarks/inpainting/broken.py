@@ -11,11 +11,12 @@ from jaxtyping import Int64
 from pydantic import TypeAdapter
 
 from benchmarks.inpainting.options import reader_of
-from benchmarks.inpainting.single_tracks import TRACKS, track_of_voxel
+from benchmarks.inpainting.single_tracks import track_of_voxel
 from lartpc_sparse.cluster.connected import connected_components
 from lartpc_sparse.cluster.gaps import filled_event
 from lartpc_sparse.cluster.join_collinear import JoinCollinearConfig
 from lartpc_sparse.data.batch import collate
+from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.dataset import event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.pipeline import TransformField
@@ -53,7 +54,8 @@ class Labeller:
         batch = collate([moved])
         decoded = self._network.decode(self._network(batch, (self._name,)), batch)[self._name].semantic
         assert decoded is not None
-        table = np.array([0 if name in TRACKS else 1 + number for number, name in enumerate(decoded.classes)] + [-1])
+        numbers = [0 if name in TRACK_NAMES else 1 + number for number, name in enumerate(decoded.classes)]
+        table = np.array([*numbers, -1])
         ordered = batch.events[0]
         found: Int64[np.ndarray, " N"] = table[decoded.labels][rows_of(event.coords, ordered.coords)]
         return found

@@ -13,6 +13,7 @@ from benchmarks.inpainting.single_tracks import SingleTracks
 from lartpc_sparse.config import PredictConfig
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.pipeline import DataConfig
+from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.data.regions import SlabsConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
 from lartpc_sparse.heads import InpaintConfig
@@ -24,20 +25,29 @@ from lartpc_sparse.steps.predict_step import predict_batch
 from lartpc_sparse.steps.prediction_data import PredictionDataset, Views, join_views
 from lartpc_sparse.weights import describe, find_weights, load_weights
 
-__all__ = ["measure_gaps"]
+__all__ = ["measure_gaps", "measure_tracks"]
 
 
 def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
     """Metrics of the inpainting head for each width; gap d of event i is the same in every run with one seed."""
+    return _measure(options, reader_of(options))
+
+
+def measure_tracks(options: argparse.Namespace) -> dict[str, Any]:
+    """The same on every true track alone, so that all voxels are a track's; `true_ends` is the line that knows both."""
+    found = _measure(options, SingleTracks(reader_of(options)))
+    for metrics in found.values():
+        metrics["true_ends"] = {"line_true_ends": metrics["tracks"]["methods"]["line_true_ends"]}
+    return found
+
+
+def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:
     path = find_weights(options.weights)
     described = describe(path)
     model = described.model_config()
     name = model.masking_head
     if name is None:
         raise SystemExit(f"{options.weights} has no inpainting head")
-    reader = reader_of(options)
-    if options.single_tracks:
-        reader = SingleTracks(reader)
     transforms = DataConfig.model_validate({"transforms": list(described.transforms)}).transform_list(training=False)
     engine = registry.choose_engine("auto", "cpu").engine
     found = {}

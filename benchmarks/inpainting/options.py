@@ -15,8 +15,10 @@ __all__ = ["parse", "reader_of"]
 def parse(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inpainting", description=description)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "gaps", "ceiling", "broken", "candidates"])
-    parser.add_argument("--weights", help="name, path or run with an inpainting head; needed by gaps and broken")
+    parser.add_argument(
+        "what", nargs="?", default="all", choices=["all", "gaps", "tracks", "ceiling", "broken", "candidates"]
+    )
+    parser.add_argument("--weights", default="lardrip3d-small", help="name, path or run with an inpainting head")
     parser.add_argument("--semantic", default="semantic3d-small", help="weights that classify voxels, for `broken`")
     parser.add_argument("--files", nargs="+", help="voxel files instead of the test events of the packaged sample")
     parser.add_argument("--columns", action="store_true", help="the files have flat columns")
@@ -26,13 +28,9 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     parser.add_argument("--seed", type=int, default=20, help="of the gaps")
     parser.add_argument("--threshold", type=float, help="of the activation probability, instead of the weights' own")
     parser.add_argument("--fill", choices=["energy", "expected"], help="see heads.inpaint, instead of the weights' own")
-    parser.add_argument("--single-tracks", action="store_true", help="every true track alone, as an event of its own")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/bench/inpainting"), help="folder of the JSON files")
-    options = parser.parse_args(arguments)
-    if options.weights is None and options.what not in ("ceiling", "candidates"):
-        parser.error("--weights: name the weights to measure, such as runs/lardrip3d_small")
-    return options
+    return parser.parse_args(arguments)
 
 
 def reader_of(options: argparse.Namespace) -> Reader:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
+from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers.base import Reader
 
 __all__ = ["SingleTracks", "track_of_voxel"]
 
-TRACKS = ("track", "HIP", "MIP")
-
 
 def track_of_voxel(event: Event) -> Int64[np.ndarray, " N"]:
     """Instance of the voxels of true tracks, -1 elsewhere."""
-    numbers = [number for number, name in enumerate(event.classes) if name in TRACKS]
+    numbers = [number for number, name in enumerate(event.classes) if name in TRACK_NAMES]
     found: Int64[np.ndarray, " N"] = np.where(
         np.isin(event.labels["semantic"], numbers), event.labels["instance"], -1
     ).astype(np.int64)

@@ -14,6 +14,7 @@ __all__ = [
     "LARCV_SHAPES",
     "PILARNET",
     "SIX",
+    "TRACK_NAMES",
     "class_table",
     "match_classes",
     "pid_of_pdg",
@@ -27,6 +28,9 @@ FIVE = ("HIP", "MIP", "shower", "delta", "Michel")
 
 SIX = (*FIVE, "low_energy")
 """The five classes and the low-energy deposits, which belong to no particle."""
+
+TRACK_NAMES = ("track", "HIP", "MIP")
+"""Classes of tracks, in whichever scheme."""
 
 PILARNET = ("shower", "track", "Michel", "delta", "low_energy")
 """The semantic codes 0 to 4 of PILArNet-M and of larcv2 shapes."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from lartpc_sparse.data.classes import class_table
+from lartpc_sparse.data.classes import TRACK_NAMES, class_table
 from lartpc_sparse.schema import UserError
 
 __all__ = ["TRACK_SHOWER_GROUPS", "check_known", "class_lookup", "regroup", "regroup_tensor"]
@@ -19,7 +19,7 @@ Groups = Mapping[str, tuple[str, ...]]
 
 TRACK_SHOWER_GROUPS: dict[str, tuple[str, ...]] = {
     "shower": ("shower",),
-    "track": ("track", "HIP", "MIP"),
+    "track": TRACK_NAMES,
     "Michel": ("Michel",),
     "delta": ("delta",),
 }

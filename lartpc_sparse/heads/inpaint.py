@@ -61,7 +61,14 @@ class InpaintConfig(HeadConfig):
         description="a filled voxel holds its energy, or the expected energy (probability x energy) of itself and of "
         "the candidates around it that are not filled, which keeps the charge of a gap",
     )
-    energy_scale: float = Field(1.0, gt=0, description="factor on all predicted energies, from a calibration")
+    energy_scale: float = Field(
+        1.0,
+        gt=0,
+        description="factor on all predicted energies, back to the unit of the file if a transform changed it",
+    )
+    calibration: float = Field(
+        1.0, gt=0, description="another such factor, chosen by `tune` so that tracks' charge is right"
+    )
     evaluate: InpaintEvaluationConfig = InpaintEvaluationConfig()
 
     @property
@@ -160,7 +167,7 @@ class InpaintHead(Head):
         columns = {
             "coords": batch.coords,
             "probability": probability,
-            "energy": output["energy"] * self.config.energy_scale,
+            "energy": output["energy"] * (self.config.energy_scale * self.config.calibration),
             "active": batch.labels["active"],
             "target_energy": batch.labels["target_energy"],
             "gap": batch.labels["gap"],

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int32, Int64, Shaped
 from pydantic import Field, PositiveFloat
 
 from lartpc_sparse.cluster.gaps import BridgesConfig, Fill, own_ends_fill, reflection_fill
+from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.data.transforms import rows_of
@@ -22,7 +23,6 @@ from lartpc_sparse.schema import Config
 __all__ = ["InpaintEvaluationConfig", "InpaintEvaluator"]
 
 OURS = "network"
-_TRACKS = ("track", "HIP", "MIP")
 _FAR = 1 << 30
 
 
@@ -87,7 +87,7 @@ class InpaintEvaluator(Evaluator):
                     self._baselines.setdefault(name, []).append(score_gap(result, self.threshold))
         self._add_classes(prediction, truth, fills)
         if self.config.tracks:
-            tracks = {number: name for number, name in enumerate(self.truth_classes) if name in _TRACKS}
+            tracks = {number: name for number, name in enumerate(self.truth_classes) if name in TRACK_NAMES}
             self._crossings += find_crossings(
                 prediction,
                 truth,

@@ -1,15 +1,24 @@
-"""Search for the activation threshold of the inpainting head."""
+"""Search for the activation threshold of the inpainting head, and calibration of its charge."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
+from lartpc_sparse.cluster.gaps import Fill
 from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.data.classes import TRACK_NAMES
+from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.prediction_file import Prediction
+from lartpc_sparse.data.regions import box_of_voxel
+from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
+from lartpc_sparse.heads.inpaint_fill import filled_energy
 from lartpc_sparse.heads.tuning import Tuned, Tuner
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
@@ -18,9 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = ["InpaintTuner"]
 
+LEAST_TRACKS = 20
+"""Fewer tracks through gaps calibrate nothing."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One event: as it was before its gaps were emptied, and what the network says of the candidates."""
+
+    event: Event
+    gaps: np.ndarray
+    columns: Mapping[str, Shaped[np.ndarray, "K ..."]]
+
 
 class InpaintTuner(Tuner):
-    """The threshold with the highest F1 over the candidates of all gaps.
+    """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
+
+    `calibration` is chosen so that the median over true tracks through a gap of predicted charge / true charge is 1,
+    as `evaluate` counts them. It stays where fewer than `LEAST_TRACKS` tracks cross a gap.
 
     Args:
         config: of the head.
@@ -29,17 +53,69 @@ class InpaintTuner(Tuner):
     def __init__(self, config: InpaintConfig) -> None:
         self.config = config
         self.counts = VoxelCounts.none(len(THRESHOLDS))
+        self._seen: list[_Seen] = []
 
-    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
-        """See `Tuner.update`."""
+    def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
+        """See `Tuner.update`; without `plain` true voxels that are no candidates do not count, and nor does charge."""
         candidate = batch.label("candidate").cpu().numpy().astype(bool)
         active = batch.label("active").cpu().numpy().astype(bool)[candidate]
-        probability = torch.sigmoid(output["logit"]).cpu().numpy()[candidate]
-        self.counts = self.counts + count_activations(active, probability, THRESHOLDS)
+        probability = torch.sigmoid(output["logit"]).cpu().numpy()
+        self.counts = self.counts + count_activations(active, probability[candidate], THRESHOLDS)
+        if plain is None:
+            return
+        columns = {
+            "coords": batch.coords.cpu().numpy(),
+            "gap": batch.label("gap").cpu().numpy(),
+            "probability": probability,
+            "energy": output["energy"].cpu().numpy(),
+        }
+        lost = -int(active.sum())
+        for number, (event, masked) in enumerate(zip(plain.events, batch.events, strict=True)):
+            if masked.gaps is None or not len(masked.gaps):
+                continue
+            start, stop = batch.offsets[number : number + 2].tolist()
+            rows = start + np.flatnonzero(candidate[start:stop])
+            self._seen.append(_Seen(event, masked.gaps, {name: column[rows] for name, column in columns.items()}))
+            lost += int((box_of_voxel(event.coords, masked.gaps) >= 0).sum())
+        missed = np.full(len(THRESHOLDS), lost, dtype=np.int64)
+        nothing = np.zeros_like(missed)
+        self.counts = self.counts + VoxelCounts(nothing, nothing, missed)
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""
         f1 = np.array([value or 0.0 for value in self.counts.scores()["f1"]])
         trials = [{"threshold": t, "f1": float(value)} for t, value in zip(THRESHOLDS, f1, strict=True)]
         known = int((self.counts.true_positive + self.counts.false_negative).max()) > 0
-        return Tuned({"threshold": THRESHOLDS[int(f1.argmax())] if known else self.config.threshold}, trials)
+        threshold = THRESHOLDS[int(f1.argmax())] if known else self.config.threshold
+        settings: dict[str, Any] = {"threshold": threshold}
+        ratios = [ratio for seen in self._seen for ratio in self._charge_ratios(seen, threshold)]
+        if len(ratios) >= LEAST_TRACKS and np.median(ratios) > 0:
+            settings["calibration"] = float(1.0 / np.median(ratios))
+        return Tuned(settings, trials)
+
+    def _charge_ratios(self, seen: _Seen, threshold: float) -> Iterator[float]:
+        """Predicted / true charge of the tracks through the gaps of one event, in the unit that the network learned."""
+        event, columns = seen.event, seen.columns
+        tracks = {number: name for number, name in enumerate(event.classes) if name in TRACK_NAMES}
+        fill = filled_energy(
+            columns["coords"],
+            columns["probability"],
+            columns["energy"],
+            columns["gap"],
+            threshold,
+            expected=self.config.fill == "expected",
+        )
+        found = fill > 0
+        prediction = Prediction(event.key, event.coords, event.energy, truth=dict(event.labels), columns={}, tables={})
+        gap = box_of_voxel(event.coords, seen.gaps).astype(np.int32)
+        crossings = find_crossings(
+            prediction,
+            GapTruth.of(prediction, gap, seen.gaps),
+            {"network": Fill(columns["coords"][found], fill[found])},
+            tracks,
+            earth_mover=False,
+            min_voxels=self.config.evaluate.min_track_voxels,
+        )
+        for crossing in crossings:
+            if crossing.charge > 0:
+                yield crossing.scores["network"].charge / crossing.charge

@@ -54,7 +54,7 @@ class VoxelGraphTuner(Tuner):
         ]
         self.grid = ClusterGrid(list(head.config.classes), settings)
 
-    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
+    def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
         config = self.head.config
         semantic = batch.label("semantic").cpu().numpy().astype(np.int64)
@@ -102,7 +102,7 @@ class EmbeddingTuner(Tuner):
         settings = [{"seed": s, "probability": p} for s in SEEDS for p in PROBABILITIES]
         self.grid = ClusterGrid(list(config.classes), settings)
 
-    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
+    def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
         arrays["coords"] = batch.coords.cpu().numpy()

@@ -43,8 +43,14 @@ class Tuner(ABC):
     """Collects the results of all settings, batch by batch."""
 
     @abstractmethod
-    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
-        """Try all settings on a batch with truth; `output` is that of the head."""
+    def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
+        """Try all settings on a batch with truth.
+
+        Args:
+            output: of the head.
+            batch: as the network saw it.
+            plain: the same events without the head's view (`HeadConfig.inference_view`), where it has one.
+        """
 
     @abstractmethod
     def result(self) -> Tuned:

@@ -71,7 +71,7 @@ def _update(tuners: dict[str, Tuner], network: Network, group: PredictionBatch) 
             moved = batch.to(device)
             outputs = network(moved, names)
             for name in names:
-                tuners[name].update(outputs[name], moved)
+                tuners[name].update(outputs[name], moved, group.plain)
 
 
 def tuned_chain(config: ChainConfig, folder: RunFolder) -> ChainConfig:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from labelled_events import head_batch, make_event
+from pydantic import ValidationError
 
 from lartpc_sparse.cluster.gaps import voxels_of_line
+from lartpc_sparse.data.batch import collate
 from lartpc_sparse.data.event import Event
+from lartpc_sparse.data.masked_view import MaskedShare
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.heads import InpaintConfig
-from lartpc_sparse.heads.gap_view import MaskRegionsConfig
+from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
 from lartpc_sparse.heads.inpaint_crossings import owners
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
+from lartpc_sparse.network import ModelConfig, Network
 
 SLAB = {"kind": "slabs", "fixed": [{"axis": 0, "first": 14, "width": 5}]}
 CLASSES = ("HIP", "MIP", "shower", "delta", "Michel", "low_energy")
@@ -160,8 +165,6 @@ def test_made_up_voxels_belong_to_the_nearest_true_one() -> None:
     "extra", [{"focal_gamma": 2.0}, {"charge_weight": 1.0}, {"regression": {"weighting": "homoscedastic"}}]
 )
 def test_every_loss_trains(extra: dict[str, object]) -> None:
-    import torch
-
     config = InpaintConfig.model_validate({"region": {"kind": "mask_regions", "regions": [SLAB]}, **extra})
     batch = head_batch(config, [two_tracks(), two_tracks()])
     head = config.build(in_channels=2, dim=3)
@@ -171,3 +174,43 @@ def test_every_loss_trains(extra: dict[str, object]) -> None:
     torch.autograd.backward(sum(terms.values(), torch.zeros(())))
     assert torch.isfinite(output["logit"].grad).all()  # type: ignore[arg-type]
     assert output["logit"].grad.any()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_hints_say_what_a_straight_line_would(dim: int) -> None:
+    event = two_tracks(dim)
+    masked = view(hints=True, hint_mev=2.0).build()(event, np.random.default_rng(0))
+    candidate, active = masked.labels["candidate"], masked.labels["active"]
+    likelihood, energy = masked.labels["hint_likelihood"], masked.labels["hint_energy"]
+    assert not likelihood[~candidate].any()
+    assert not energy[~candidate].any()
+    assert (masked.feats[candidate] == 0).all()
+    assert likelihood[active].min() > likelihood[candidate & ~active].mean()
+    outside = (event.coords[:, 0] < 14) | (event.coords[:, 0] >= 19)
+    near = event.energy[outside & (event.labels["instance"] == 0)]
+    assert near.min() / 4 < energy[active].min() <= energy[active].max() < near.max()
+
+
+def test_events_with_and_without_a_mask_share_a_batch_with_hints() -> None:
+    config = InpaintConfig.model_validate({"region": {"kind": "mask_regions", "regions": [SLAB], "hints": True}})
+    found = config.view()
+    assert found is not None
+    shared = [MaskedShare(found, share, config.hints)(two_tracks(), np.random.default_rng(0)) for share in (0.0, 1.0)]
+    network = Network(
+        ModelConfig.model_validate({"dim": 3, "backbone": {"kind": "uresnet", "filters": 2}, "heads": {"gaps": config}})
+    )
+    batch = collate(shared)
+    given = network.input_features(batch)
+    assert given.shape == (batch.num_voxels, 4)
+    assert (given[:, 1].bool() == batch.labels["candidate"]).all()
+    assert torch.equal(given[:, 2], batch.labels["hint_likelihood"])
+    assert torch.equal(given[:, 3], batch.labels["hint_energy"])
+    drawn = MaskRegionsConfig.model_validate({"regions": [{"kind": "slabs"}], "hints": True}).build()
+    assert set(HINTS) <= set(drawn(make_event([], side=32), np.random.default_rng(0)).labels)
+
+
+def test_both_views_must_give_hints_or_neither() -> None:
+    plain, hinted = ({"kind": "mask_regions", "regions": [SLAB], "hints": hints} for hints in (False, True))
+    with pytest.raises(ValidationError, match=r"inference_region\.hints must be true"):
+        InpaintConfig.model_validate({"region": hinted, "inference_region": plain})
+    assert InpaintConfig.model_validate({"region": plain, "inference_region": hinted}).hints == ()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from labelled_events import CLASSES, empty_event, head_batch, line_event, random_event, to_predictions
+from labelled_events import CLASSES, empty_event, head_batch, line_event, make_event, random_event, to_predictions
 from torch import Tensor
 
-from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.cluster.gaps import voxels_of_line
+from lartpc_sparse.data.batch import Batch, collate
+from lartpc_sparse.data.event import Event
 from lartpc_sparse.heads import (
     Head,
     HeadConfig,
@@ -139,3 +142,50 @@ def test_without_truth_nothing_changes(config: HeadConfig) -> None:
 
 def test_a_head_without_thresholds_has_no_tuner() -> None:
     assert SemanticConfig().build(in_channels=CHANNELS, dim=3).tuner() is None
+
+
+def crossing_track(number: int) -> Event:
+    """A straight track along the first axis."""
+    start = np.array([4.0, 6.0 + number % 8, 9.0])
+    coords = voxels_of_line(start, start + np.array([22.0, 3.0, 2.0]))[0]
+    return make_event(coords, np.zeros(len(coords)), np.zeros(len(coords)), entry=number, side=32)
+
+
+def test_true_voxels_that_are_no_candidates_lower_the_f1_and_charge_is_calibrated() -> None:
+    config = InpaintConfig.model_validate(
+        {
+            "region": {
+                "kind": "mask_regions",
+                "regions": [{"kind": "slabs", "fixed": [{"axis": 0, "first": 14, "width": 4}]}],
+                "candidates": {"kind": "grown", "reflect": False},
+            }
+        }
+    )
+    events = [crossing_track(number) for number in range(24)]
+    stray = np.array([[15, 30, 30]], np.int32)  # nothing points at it
+    events[0] = make_event(
+        np.concatenate([events[0].coords, stray]),
+        np.append(events[0].labels["semantic"], 5),
+        np.append(events[0].labels["instance"], -1),
+        side=32,
+    )
+    plain = collate(events)
+    batch = head_batch(config, events)
+    active = batch.labels["active"]
+    output = {"logit": torch.where(active, 9.0, -9.0), "energy": batch.labels["target_energy"] * 0.5}
+    tuner = config.build(in_channels=CHANNELS, dim=3).tuner()
+    assert tuner is not None
+    tuner.update(output, batch, plain)
+    tuned = tuner.result()
+    found = int(active.sum())
+    missed = sum(int(((event.coords[:, 0] >= 14) & (event.coords[:, 0] < 18)).sum()) for event in events) - found
+    assert missed >= 1
+    best = max(trial["f1"] for trial in tuned.trials)
+    assert best == pytest.approx(2 * found / (2 * found + missed))
+    assert tuned.settings["calibration"] == pytest.approx(2.0)
+    few = config.build(in_channels=CHANNELS, dim=3).tuner()
+    assert few is not None
+    small = head_batch(config, events[:3])
+    rows = small.num_voxels
+    few.update({name: value[:rows] for name, value in output.items()}, small, collate(events[:3]))
+    assert "calibration" not in few.result().settings

@@ -38,7 +38,7 @@ class SignalTuner(Tuner):
         self.recoils = np.zeros(len(THRESHOLDS) + 1, dtype=np.int64)
         self.images = 0
 
-    def update(self, output: Mapping[str, Tensor], batch: Batch) -> None:
+    def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
         truth = self.config.truth_of(batch).cpu().numpy()
         probability = torch.sigmoid(output["logit"]).cpu().numpy().astype(np.float64)
