@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.provenance import __version__
 
 if TYPE_CHECKING:
@@ -73,13 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.run",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("lartpc_sparse.run", _DESCRIPTION, _EXAMPLES)
     parser.add_argument("chain", nargs="?", metavar="chain.yaml", help="the chain to run")
     parser.add_argument(
         "--set",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.schema import UserError
 
 __all__ = ["batch_script", "main"]
@@ -39,13 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     own, passed = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.submit",
-        description="Prints a SLURM batch script for a chain, or submits it.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("lartpc_sparse.submit", "Prints a SLURM batch script for a chain, or submits it.", _EPILOG)
     parser.add_argument("chain", type=Path, metavar="chain.yaml")
     parser.add_argument("--template", type=Path, required=True, help="a file, e.g. of configs/slurm/")
     parser.add_argument(

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lartpc_sparse.command_line import exit_status
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.compare.comparison import compare_predictions
 from lartpc_sparse.compare.output import comparison_table, write_comparison
 from lartpc_sparse.heads.decisions import DecisionConfig
@@ -40,12 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.compare",
-        description="Compares predictions of a nominal sample with those of detector variations of the same events.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_parser(
+        "lartpc_sparse.compare",
+        "Compares predictions of a nominal sample with those of detector variations of the same events.",
+        _EXAMPLES,
     )
     parser.add_argument("nominal", type=Path, help="predictions of the nominal sample")
     parser.add_argument("variations", type=Path, nargs="+", metavar="variation", help="predictions of a variation")

@@ -13,6 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from lartpc_sparse.command_line import exit_status
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.data.compare import compare_readers
 from lartpc_sparse.data.conversion import Conversion, convert
 from lartpc_sparse.data.detect import detect_format
@@ -92,13 +93,7 @@ def reader_config(files: Sequence[str], kind: str | None, settings: Sequence[str
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.data.convert",
-        description="Converts event files.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("lartpc_sparse.data.convert", "Converts event files.", _EXAMPLES)
     parser.add_argument("input", nargs="+", metavar="IN", help="files, patterns, or list files (@files.txt)")
     parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
     parser.add_argument("--to", required=True, choices=sorted(WRITERS), help="format of OUT")

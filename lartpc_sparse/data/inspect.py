@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lartpc_sparse.command_line import exit_status
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.convert import reader_config
 from lartpc_sparse.data.detect import detect_format
@@ -64,12 +65,10 @@ def inspect_files(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.data.inspect",
-        description="Says what event files hold; files that do not fit together one after the other.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_parser(
+        "lartpc_sparse.data.inspect",
+        "Says what event files hold; files that do not fit together one after the other.",
+        _EXAMPLES,
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="files, patterns, or list files (@files.txt)")
     parser.add_argument("--from", dest="kind", help="kind of reader (default: told from the files)")

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 from lartpc_sparse.metrics.chamfer import chamfer_distance
 from lartpc_sparse.metrics.earth_mover import earth_mover_distance
 from lartpc_sparse.metrics.inpainting import charge_scores
-from lartpc_sparse.metrics.voxel_counts import TolerantCounts, count_tolerant
+from lartpc_sparse.metrics.voxel_counts import TolerantCounts, count_tolerant, detection_scores
 
 __all__ = ["PROFILE_BINS", "Crossing", "CrossingScore", "Exact", "crossing_summary", "score_crossing"]
 
@@ -31,18 +31,8 @@ class Exact:
         return Exact(self.found + other.found, self.false + other.false, self.missed + other.missed)
 
     def scores(self) -> dict[str, float | None]:
-        """Precision, recall, f1 and iou; None where undefined."""
-
-        def share(part: int, whole: int) -> float | None:
-            return part / whole if whole else None
-
-        found, false, missed = self.found, self.false, self.missed
-        return {
-            "precision": share(found, found + false),
-            "recall": share(found, found + missed),
-            "f1": share(2 * found, 2 * found + false + missed),
-            "iou": share(found, found + false + missed),
-        }
+        """See `detection_scores`."""
+        return detection_scores(self.found, self.false, self.missed)
 
 
 @dataclass(frozen=True)

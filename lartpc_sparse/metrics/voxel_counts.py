@@ -9,10 +9,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from scipy.spatial import cKDTree
 
-__all__ = ["THRESHOLDS", "TolerantCounts", "VoxelCounts", "count_activations", "count_tolerant"]
+__all__ = ["THRESHOLDS", "TolerantCounts", "VoxelCounts", "count_activations", "count_tolerant", "detection_scores"]
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.02 * step, 2) for step in range(1, 50))
 """Thresholds of the precision-recall curve: 0.02, 0.04, ..., 0.98."""
+
+
+def detection_scores(found: int, false: int, missed: int) -> dict[str, float | None]:
+    """Precision, recall, f1 and iou of so many voxels found, made up and missed; None where undefined."""
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return {
+        "precision": share(found, found + false),
+        "recall": share(found, found + missed),
+        "f1": share(2 * found, 2 * found + false + missed),
+        "iou": share(found, found + false + missed),
+    }
 
 
 @dataclass(frozen=True)
@@ -38,13 +52,9 @@ class VoxelCounts:
 
     def scores(self) -> dict[str, list[float | None]]:
         """Precision, recall, f1 and iou at each threshold; None where the denominator is 0."""
-        tp, fp, fn = self.true_positive, self.false_positive, self.false_negative
-        return {
-            "precision": _divide(tp, tp + fp),
-            "recall": _divide(tp, tp + fn),
-            "f1": _divide(2 * tp, 2 * tp + fp + fn),
-            "iou": _divide(tp, tp + fp + fn),
-        }
+        counts = (self.true_positive.tolist(), self.false_positive.tolist(), self.false_negative.tolist())
+        each = [detection_scores(*one) for one in zip(*counts, strict=True)]
+        return {name: [scores[name] for scores in each] for name in detection_scores(0, 0, 0)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,3 @@ def count_activations(
 
 def _at_least(values: Float64[np.ndarray, " K"], grid: Float64[np.ndarray, " T"]) -> Int64[np.ndarray, " T"]:
     return (len(values) - np.searchsorted(np.sort(values), grid, side="left")).astype(np.int64)
-
-
-def _divide(part: Int64[np.ndarray, " T"], whole: Int64[np.ndarray, " T"]) -> list[float | None]:
-    return [float(p / w) if w else None for p, w in zip(part, whole, strict=True)]

@@ -18,22 +18,14 @@ import numpy as np
 
 from lartpc_sparse.data.attributes import as_text
 from lartpc_sparse.data.event import Event, EventKey
+from lartpc_sparse.data.event_parts import EventPart, event_parts
 from lartpc_sparse.data.voxel_file import VoxelFileWriter
 from lartpc_sparse.schema import BadEventError, UserError
 from lartpc_sparse.simulate.base import EventSource, SourceConfig, Stream
 
-__all__ = ["Part", "PartPlan", "clear_unfinished", "finished_parts", "write_part"]
+__all__ = ["PartPlan", "clear_unfinished", "finished_parts", "write_part"]
 
 _UNFINISHED = ".unfinished-"
-
-
-@dataclass(frozen=True)
-class Part:
-    """Events first..stop-1 of a simulation."""
-
-    number: int
-    first: int
-    stop: int
 
 
 @dataclass(frozen=True)
@@ -59,11 +51,9 @@ class PartPlan:
     inputs: tuple[tuple[str, int, int], ...] = ()
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[EventPart, ...]:
         """All parts."""
-        size = self.events_per_file
-        starts = range(0, self.events, size)
-        return tuple(Part(n, first, min(first + size, self.events)) for n, first in enumerate(starts))
+        return event_parts(self.events, self.events_per_file)
 
     @property
     def identity(self) -> str:
@@ -76,7 +66,7 @@ class PartPlan:
         return self.folder / f"{stream}_{number:05d}.h5"
 
 
-def finished_parts(plan: PartPlan) -> tuple[list[Part], bool]:
+def finished_parts(plan: PartPlan) -> tuple[list[EventPart], bool]:
     """The parts of the plan that are complete, and whether other files stand in their way.
 
     A part is complete when all its streams have a file that says so. In the way are parts of another simulation, or
@@ -119,7 +109,7 @@ def clear_unfinished(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def write_part(plan: PartPlan, part: Part, source: EventSource, tell: Callable[[int, int], None]) -> None:
+def write_part(plan: PartPlan, part: EventPart, source: EventSource, tell: Callable[[int, int], None]) -> None:
     """Make the events of a part and write its files, which appear at their places when all are complete.
 
     Args:
@@ -152,7 +142,7 @@ def write_part(plan: PartPlan, part: Part, source: EventSource, tell: Callable[[
 
 
 def _writer(
-    path: Path, plan: PartPlan, part: Part, streams: Mapping[str, Stream], name: str
+    path: Path, plan: PartPlan, part: EventPart, streams: Mapping[str, Stream], name: str
 ) -> AbstractContextManager[Any]:
     stream = streams[name]
     attributes = {
@@ -178,7 +168,7 @@ def _writer(
 
 def _write_events(
     plan: PartPlan,
-    part: Part,
+    part: EventPart,
     source: EventSource,
     writers: Mapping[str, Any],
     tell: Callable[[int, int], None],

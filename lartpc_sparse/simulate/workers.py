@@ -14,13 +14,16 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from lartpc_sparse.data.event_parts import EventPart
 from lartpc_sparse.schema import BadEventError, UserError
-from lartpc_sparse.simulate.parts import Part, PartPlan, write_part
+from lartpc_sparse.simulate.parts import PartPlan, write_part
 
 __all__ = ["simulate_parts"]
 
 
-def simulate_parts(plan: PartPlan, parts: Sequence[Part], processes: int, tell: Callable[[int, int], None]) -> None:
+def simulate_parts(
+    plan: PartPlan, parts: Sequence[EventPart], processes: int, tell: Callable[[int, int], None]
+) -> None:
     """Write the parts with several processes; every part by one of them.
 
     Args:
@@ -56,7 +59,7 @@ def simulate_parts(plan: PartPlan, parts: Sequence[Part], processes: int, tell: 
 
 
 def _attend(
-    connection: Connection, process: BaseProcess, waiting: list[Part], tell: Callable[[int, int], None]
+    connection: Connection, process: BaseProcess, waiting: list[EventPart], tell: Callable[[int, int], None]
 ) -> bool:
     """Handle one message of a process; False when it has ended."""
     try:

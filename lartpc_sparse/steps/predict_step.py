@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lartpc_sparse.config import ChainConfig
+from lartpc_sparse.data.event_parts import EventPart
 from lartpc_sparse.data.join_predictions import join_predictions
 from lartpc_sparse.data.prediction_file import PredictionFile, PredictionWriter
 from lartpc_sparse.heads import SignalConfig
@@ -22,7 +23,7 @@ from lartpc_sparse.steps.load_network import load_predictor
 from lartpc_sparse.steps.particle_csv import ParticleCsv
 from lartpc_sparse.steps.predict_batch import predict_batch
 from lartpc_sparse.steps.prediction_data import PredictionData, prediction_data
-from lartpc_sparse.steps.prediction_parts import Part, PredictionParts
+from lartpc_sparse.steps.prediction_parts import PredictionParts
 from lartpc_sparse.steps.run_folder import RunFolder, fingerprint
 from lartpc_sparse.steps.setup import check_precision, choose_device, choose_engine, set_matmul_precision
 from lartpc_sparse.weights import name_of, sha256_of
@@ -122,7 +123,7 @@ def run_prediction(
     return shard is None
 
 
-def _predict_parts(task: _Task, mine: list[Part], todo: list[Part], *, show: bool) -> None:
+def _predict_parts(task: _Task, mine: list[EventPart], todo: list[EventPart], *, show: bool) -> None:
     config, data = task.config, task.data
     assert config.predict is not None
     device = choose_device(config.run)

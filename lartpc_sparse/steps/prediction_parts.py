@@ -18,24 +18,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from lartpc_sparse.data.event_parts import EventPart, event_parts
 from lartpc_sparse.data.rank_shares import divide
 from lartpc_sparse.jobs import note, replace_durably, sync_folder
 
-__all__ = ["Part", "PredictionParts"]
+__all__ = ["PredictionParts"]
 
 logger = logging.getLogger("lartpc_sparse")
 
 _LEAST, _MOST, _NUMBER = 64, 2000, 64
 """Events of a part when nobody says: at least, at most, and the number of parts between."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Events first..stop-1 of a prediction."""
-
-    number: int
-    first: int
-    stop: int
 
 
 @dataclass(frozen=True)
@@ -74,23 +66,22 @@ class PredictionParts:
         return -(-wanted // self.batch_events) * self.batch_events
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[EventPart, ...]:
         """All of them; one without events when there are none."""
-        starts = range(0, max(self.events, 1), self.size)
-        return tuple(Part(n, first, min(first + self.size, self.events)) for n, first in enumerate(starts))
+        return event_parts(self.events, self.size) or (EventPart(0, 0, 0),)
 
-    def path(self, part: Part) -> Path:
+    def path(self, part: EventPart) -> Path:
         """File of a part."""
         return self.folder / f"part-{part.number:06d}.h5"
 
-    def share(self, voxels: Int64[np.ndarray, " E"], number: int, count: int) -> list[Part]:
+    def share(self, voxels: Int64[np.ndarray, " E"], number: int, count: int) -> list[EventPart]:
         """The parts of process `number` of `count`, with about as many voxels as those of the others."""
         parts = self.parts
         sizes = np.array([int(voxels[part.first : part.stop].sum()) + part.stop - part.first for part in parts])
         chosen = divide(list(range(len(parts))), sizes.astype(np.int64), count)[number]
         return [parts[place] for place in chosen]
 
-    def finish(self, part: Part) -> None:
+    def finish(self, part: EventPart) -> None:
         """Say that a part is complete: its checksum, which only appears when all of the part is on the disk."""
         path = self.path(part)
         said = path.with_suffix(".json")
@@ -100,7 +91,7 @@ class PredictionParts:
         replace_durably(partial, said)
         note("part_done", part=part.number, of=len(self.parts), **values)
 
-    def is_done(self, part: Part) -> bool:
+    def is_done(self, part: EventPart) -> bool:
         """Whether a part is there and as it was written; a damaged one is said and removed."""
         path, said = self.path(part), self.path(part).with_suffix(".json")
         if not said.exists():
@@ -116,7 +107,7 @@ class PredictionParts:
             path.unlink(missing_ok=True)
         return good
 
-    def missing(self) -> list[Part]:
+    def missing(self) -> list[EventPart]:
         """The parts without a word that they are complete; their checksums are not looked at."""
         return [part for part in self.parts if not self.path(part).with_suffix(".json").exists()]
 

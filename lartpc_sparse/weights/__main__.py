@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from lartpc_sparse.command_line import exit_status
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.weights.card import card_text, headline, size_text
 from lartpc_sparse.weights.catalogue import card_of, find_weights, packaged_names
 from lartpc_sparse.weights.description import describe
@@ -50,12 +51,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lartpc_sparse.weights",
-        description="Lists the trained weights of the package, shows the card of some, or makes a weights file.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = command_parser(
+        "lartpc_sparse.weights",
+        "Lists the trained weights of the package, shows the card of some, or makes a weights file.",
+        _EXAMPLES,
     )
     parser.add_argument("weights", nargs="?", metavar="NAME", help="print the model card of these weights")
     parser.add_argument("--export", metavar="RUN", help="output_dir of a run (its best checkpoint), or a checkpoint")

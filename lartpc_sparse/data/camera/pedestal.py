@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from lartpc_sparse.command_line import exit_status
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.data.attributes import as_text, store_attributes
 from lartpc_sparse.data.camera.frame_files import open_frames
 from lartpc_sparse.data.readers.files import EventIndex, damage_named, open_hdf5, resolve_files
@@ -166,7 +167,7 @@ def load_pedestal(path: str | Path) -> Pedestal:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status, see `lartpc_sparse.jobs.EXIT_CODES`."""
-    parser = argparse.ArgumentParser(prog="python -m lartpc_sparse.data.camera.pedestal", description=__doc__)
+    parser = command_parser("lartpc_sparse.data.camera.pedestal", __doc__)
     parser.add_argument("files", nargs="+", help="frames without light: .h5, .root, .tif, .npy; patterns are allowed")
     parser.add_argument("--output", required=True, help="the pedestal file to write")
     parser.add_argument("--select", nargs=2, type=int, metavar=("START", "STOP"), help="frames START..STOP-1 only")

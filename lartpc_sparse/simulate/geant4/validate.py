@@ -6,7 +6,6 @@ particles leave, beside a file of reference distributions.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lartpc_sparse.command_parser import command_parser
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.readers import Reader, SampleConfig, VoxelsConfig
 from lartpc_sparse.progress import track
@@ -39,7 +39,7 @@ _HALF_MM = 7000.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m lartpc_sparse.simulate.geant4.validate", description=__doc__)
+    parser = command_parser("lartpc_sparse.simulate.geant4.validate", __doc__)
     parser.add_argument("files", nargs="*", help="simulated events, files of the project's own format")
     parser.add_argument("--reference", type=Path, help="JSON of single-particle distributions to compare with")
     parser.add_argument("--tables", help="directory of Geant4's tables; default: as the environment says")
