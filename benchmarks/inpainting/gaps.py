@@ -16,6 +16,7 @@ from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.data.regions import SlabsConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
+from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.heads.gap_view import MaskRegionsConfig
 from lartpc_sparse.network import Network
@@ -50,11 +51,13 @@ def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:
         raise SystemExit(f"{options.weights} has no inpainting head")
     transforms = DataConfig.model_validate({"transforms": list(described.transforms)}).transform_list(training=False)
     engine = registry.choose_engine("auto", "cpu").engine
+    copies = SymmetryConfig(symmetries="all", count=options.copies) if options.copies > 1 else None
     found = {}
     for width in options.widths:
         head = _head(model.heads[name], width, {"threshold": options.threshold, "fill": options.fill})
         network = Network(model.model_copy(update={"heads": {name: head}}), engine)
         load_weights(network, path)
+        predictor = Predictor((network.eval(),), copies, (name,))
         evaluator = head.evaluator(name, reader.classes)
         for draw in range(options.draws):
             events = EventDataset(reader, transforms, seed=options.seed + draw)
@@ -67,7 +70,7 @@ def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:
             )
             for group in loader:
                 with torch.inference_mode():
-                    for prediction in predict_batch(Predictor((network.eval(),)), group, PredictConfig()):
+                    for prediction in predict_batch(predictor, group, PredictConfig()):
                         evaluator.update(prediction)
         found[str(width)] = evaluator.result()
     return found

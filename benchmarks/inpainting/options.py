@@ -27,6 +27,7 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     parser.add_argument("--draws", type=int, default=3, help="gaps drawn for each event and width")
     parser.add_argument("--seed", type=int, default=20, help="of the gaps")
     parser.add_argument("--threshold", type=float, help="of the activation probability, instead of the weights' own")
+    parser.add_argument("--copies", type=int, default=1, help="average over so many mirrored and turned copies")
     parser.add_argument("--fill", choices=["energy", "expected"], help="see heads.inpaint, instead of the weights' own")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/bench/inpainting"), help="folder of the JSON files")

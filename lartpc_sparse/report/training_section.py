@@ -37,7 +37,7 @@ def training_section(log: TrainingLog | None) -> Section:
     others = (
         _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
         _single(log, "voxels_per_s", "voxels per second", NEUTRAL, smooth=True),
-        _single(log, "data_wait_fraction", "share of a step spent waiting for data", NEUTRAL, smooth=True),
+        _single(log, "data_wait_fraction", "waiting for data, share of a step", NEUTRAL, smooth=True),
     )
     blocks: list[FigureGrid | Note] = []
     if losses:

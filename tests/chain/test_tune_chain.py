@@ -69,3 +69,11 @@ def test_what_cannot_be_tuned_is_said(
 ) -> None:
     assert main(small_chain("tune={}", *overrides)) != 0
     assert says in capsys.readouterr().err
+
+
+def test_the_demo_as_it_stands_runs_on_a_few_events(demo_chain: list[str], tmp_path: Path) -> None:
+    assert main(demo_chain) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert set(metrics["heads"]) == {"semantic", "particles", "gaps"}
+    assert (tmp_path / "run" / "tuned.json").is_file()
+    assert (tmp_path / "run" / "report.html").is_file()
