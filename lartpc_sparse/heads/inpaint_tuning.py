@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Shaped
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lartpc_sparse.cluster.gaps import Fill
@@ -29,6 +30,8 @@ __all__ = ["InpaintTuner"]
 
 LEAST_TRACKS = 20
 """Fewer tracks through gaps calibrate nothing."""
+NEAR = 2.0
+"""Charge counts for a track at most this far from a true voxel, voxels."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class _Seen:
 class InpaintTuner(Tuner):
     """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
 
-    `calibration` is chosen so that the median over true tracks through a gap of predicted charge / true charge is 1,
-    as `evaluate` counts them. It stays where fewer than `LEAST_TRACKS` tracks cross a gap.
+    `calibration` is chosen so that the median over true tracks through a gap of predicted charge / true charge is 1, as
+    `evaluate` counts them, but without voxels farther than `NEAR` from all true ones. It stays where fewer than
+    `LEAST_TRACKS` tracks cross a gap.
 
     Args:
         config: of the head.
@@ -105,7 +109,11 @@ class InpaintTuner(Tuner):
             threshold,
             expected=self.config.fill == "expected",
         )
+        inside = box_of_voxel(event.coords, seen.gaps) >= 0
         found = fill > 0
+        if found.any() and inside.any():  # what lies farther off belongs to something else, which was there or made up
+            distance = cKDTree(event.coords[inside]).query(columns["coords"][found])[0]
+            found[found] = distance <= NEAR
         prediction = Prediction(event.key, event.coords, event.energy, truth=dict(event.labels), columns={}, tables={})
         gap = box_of_voxel(event.coords, seen.gaps).astype(np.int32)
         crossings = find_crossings(
