@@ -14,7 +14,6 @@ __all__ = ["draw_curves"]
 
 _MARKERS = {
     "line": ("s", "line, own ends"),
-    "line_true_ends": ("D", "line, true ends"),
     "reflection": ("^", "reflection"),
 }
 
@@ -39,14 +38,15 @@ def draw_curves(found: dict[str, Any], title: str, path: Path) -> None:
         ]
         panel.plot(*zip(*known, strict=True), color="C0", label="network, all thresholds")
         panel.plot(metrics["recall"], metrics["precision"], "o", color="C0", label=f"network, {metrics['threshold']:g}")
-        points = {**metrics["baselines"], **metrics.get("true_ends", {})}
+        points = metrics["baselines"]
         for number, (name, (marker, label)) in enumerate(_MARKERS.items(), start=1):
             if name in points and points[name]["precision"] is not None:
                 panel.plot(points[name]["recall"], points[name]["precision"], marker, color=f"C{number}", label=label)
         panel.set(title=f"gap of {width} voxels", xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
         panel.grid(alpha=0.3)
     panels[0, 0].set_ylabel("precision")
-    panels[0, -1].legend(loc="lower left", fontsize="small")
+    handles, labels = panels[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     figure.suptitle(title)
     for ending in (".png", ".svg"):
         figure.savefig(path.with_suffix(ending), dpi=120)

@@ -35,11 +35,8 @@ def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_tracks(options: argparse.Namespace) -> dict[str, Any]:
-    """The same on every true track alone, so that all voxels are a track's; `true_ends` is the line that knows both."""
-    found = _measure(options, SingleTracks(reader_of(options)))
-    for metrics in found.values():
-        metrics["true_ends"] = {"line_true_ends": metrics["tracks"]["methods"]["line_true_ends"]}
-    return found
+    """The same on every true track alone, so that all voxels are a track's."""
+    return _measure(options, SingleTracks(reader_of(options)))
 
 
 def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:
