@@ -19,10 +19,9 @@ from rich.table import Table
 from lartpc_sparse.data.prediction_file import PredictionFile
 from lartpc_sparse.data.readers import VoxelsConfig
 from lartpc_sparse.data.transforms import rows_of
+from lartpc_sparse.metrics.segmentation import track_shower_members
 
 __all__ = ["main"]
-
-_KINDS = {"HIP": 0, "MIP": 0, "shower": 1, "delta": 1, "Michel": 1}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with PredictionFile(options.predictions) as predictions:
         if len(predictions) != len(other):
             raise SystemExit(f"{len(predictions)} images are predicted, {len(other)} have the other label")
-        kinds = np.array([_KINDS.get(name, -1) for name in predictions.classes] + [-1])
+        kinds = np.full(len(predictions.classes) + 1, -1)  # the last one serves the label -1
+        for kind, members in enumerate(track_shower_members(predictions.classes)):
+            kinds[members] = kind
         for index, prediction in enumerate(predictions):
             event = other.read(index)
             row = rows_of(prediction.coords, event.coords)

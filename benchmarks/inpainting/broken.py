@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from pydantic import TypeAdapter
 
 from benchmarks.inpainting.options import reader_of
-from benchmarks.inpainting.single_tracks import track_of_voxel
+from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.cluster.connected import connected_components
 from lartpc_sparse.cluster.gaps import filled_event
 from lartpc_sparse.cluster.join_collinear import JoinCollinearConfig
@@ -92,7 +92,7 @@ def _one_event(
     outside = box_of_voxel(event.coords, boxes) < 0
     axis = int(np.argmin(boxes[0, 1] - boxes[0, 0]))
     side = (event.coords[outside, axis] >= boxes[0, 1, axis]).astype(np.int64)
-    track, labelled = track_of_voxel(event)[outside], event.labels["instance"][outside]
+    track, labelled = instances_of(event)[outside], event.labels["instance"][outside]
     images = {"no gap": event}
     for name, way in ways.items():
         own_boxes, fill = way([event], [event_rng(seed, 0, index, 0)])[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.inpainting.options import reader_of
-from benchmarks.inpainting.single_tracks import track_of_voxel
+from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.cluster.gaps import CandidatesConfig, DenseConfig, GrownConfig
 from lartpc_sparse.data.regions import DetectorGapsConfig, box_of_voxel
 from lartpc_sparse.data.transforms import rows_of
@@ -57,7 +57,7 @@ def _one(config: CandidatesConfig, event: Any, boxes: np.ndarray) -> dict[str, f
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     reached = rows_of(event.coords[~outside], places) >= 0
-    track = track_of_voxel(event)[~outside] >= 0
+    track = instances_of(event)[~outside] >= 0
     return {
         "candidates": float(len(places)),
         "true_all": float(len(reached)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.inpainting.options import reader_of
-from benchmarks.inpainting.single_tracks import SingleTracks
+from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.cluster.gaps import crossing_ends, find_exits, voxels_of_line
 from lartpc_sparse.data.dataset import event_rng
 from lartpc_sparse.data.event import Event
@@ -33,7 +33,7 @@ _LEAST_LENGTH = 0.1
 
 def measure_ceiling(options: argparse.Namespace) -> dict[str, Any]:
     """For each width: F1 of the oracle, exact and with tolerance, and the 68 % half width of the charge."""
-    reader = SingleTracks(reader_of(options))
+    reader = SingleParticles(reader_of(options))
     found = {}
     for width in options.widths:
         exact, tolerant, ratios = Exact(), TolerantCounts(), []

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmarks.inpainting.options import reader_of
-from benchmarks.inpainting.single_tracks import SingleTracks
+from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.config import PredictConfig
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.pipeline import DataConfig
@@ -36,7 +36,7 @@ def measure_gaps(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure_tracks(options: argparse.Namespace) -> dict[str, Any]:
     """The same on every true track alone, so that all voxels are a track's."""
-    return _measure(options, SingleTracks(reader_of(options)))
+    return _measure(options, SingleParticles(reader_of(options)))
 
 
 def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lartpc_sparse.data.detect import detect_format
 from lartpc_sparse.data.pipeline import ReaderField
 from lartpc_sparse.data.readers import Reader, ReaderConfig
 from lartpc_sparse.data.readers.files import resolve_files
+from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.data.voxel_column import Compression
 from lartpc_sparse.data.writers import READER_KINDS, WRITERS
 from lartpc_sparse.jobs import stopping_at_once
@@ -32,6 +33,7 @@ examples:
   python -m lartpc_sparse.data.convert train/*.h5 train_flat.h5 --to voxels --check
   python -m lartpc_sparse.data.convert @files.txt out.h5 --to voxels --select 0:10000 --on-bad-event skip
   python -m lartpc_sparse.data.convert old.root out.h5 --to larcv3 --from larcv_root --set reader.limit=100
+  python -m lartpc_sparse.data.convert events.h5 tracks.h5 --to voxels --alone track HIP MIP    # one track an event
 
 Interrupted or killed, the same command goes on where it stopped. The output appears when it is complete.
 
@@ -106,6 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--from", dest="kind", help="kind of reader for IN (default: told from the files)")
     parser.add_argument("--select", metavar="A:B", help="only the events A..B-1 of all files together")
     parser.add_argument(
+        "--alone", nargs="+", metavar="CLASS", help="every true particle of these classes becomes an event of its own"
+    )
+    parser.add_argument("--min-voxels", type=int, default=20, help="with --alone: of a particle (default 20)")
+    parser.add_argument(
         "--set", action="append", default=[], dest="settings", metavar="reader.key=value", help="option of the reader"
     )
     parser.add_argument(
@@ -131,10 +137,13 @@ def _run(options: argparse.Namespace) -> None:
     if options.compression is not None and options.to != "voxels":
         raise UserError(f"--compression goes with --to voxels, not with --to {options.to}; leave it out")
     config = reader_config(options.input, options.kind, settings)
-    reader = config.build()
+    reader: Reader = config.build()
+    plan = config.model_dump(mode="json", exclude={"files"})
+    if options.alone:
+        reader = SingleParticles(reader, options.alone, options.min_voxels)
+        plan["alone"] = {"classes": list(options.alone), "min_voxels": options.min_voxels}
     if options.output.exists() and any(options.output.samefile(path) for path in reader.files):
         raise UserError(f"{options.output} is one of the files to read; name another output")
-    plan = config.model_dump(mode="json", exclude={"files"})
     writer = {} if options.compression in (None, "lz4") else {"compression": options.compression}
     conversion = Conversion(options.output, options.to, plan, options.on_bad_event, options.part_events, writer)
     if not (options.check and options.output.exists() and not options.force):

@@ -22,6 +22,8 @@ __all__ = ["HINTS", "InitialValue", "MaskRegions", "MaskRegionsConfig"]
 HINTS = ("hint_likelihood", "hint_energy")
 """Label columns of the hints; 0 for voxels that are no candidates."""
 _HIGHEST_HINT = 20.0
+"""Of the energy, in units of `hint_mev`: a stopping proton has some 10 MeV a voxel of 3 mm, and a line that meets a
+shower's core may say far more than any candidate holds."""
 
 InitialValue = FiniteFloat | Literal["random", "likelihood"]
 

@@ -69,6 +69,10 @@ class InpaintConfig(HeadConfig):
     calibration: float = Field(
         1.0, gt=0, description="another such factor, chosen by `tune` so that tracks' charge is right"
     )
+    tune: tuple[Literal["threshold", "calibration"], ...] = Field(
+        ("threshold", "calibration"),
+        description="what the step `tune` chooses; calibration alone, say, on events of one track each",
+    )
     evaluate: InpaintEvaluationConfig = InpaintEvaluationConfig()
 
     @property
@@ -190,6 +194,6 @@ class InpaintHead(Head):
             tables.append({name: column[keep] for name, column in table.items()})
         return Decoded(tables=tables)
 
-    def tuner(self) -> InpaintTuner:
+    def tuner(self) -> InpaintTuner | None:
         """See `Head.tuner`."""
-        return InpaintTuner(self.config)
+        return InpaintTuner(self.config) if self.config.tune else None

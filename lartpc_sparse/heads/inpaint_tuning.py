@@ -30,6 +30,8 @@ __all__ = ["InpaintTuner"]
 
 LEAST_TRACKS = 20
 """Fewer tracks through gaps calibrate nothing."""
+MOST_EVENTS = 1000
+"""Of the events with gaps, the first ones calibrate; they are kept in memory."""
 NEAR = 2.0
 """Charge counts for a track at most this far from a true voxel, voxels."""
 
@@ -46,7 +48,7 @@ class _Seen:
 class InpaintTuner(Tuner):
     """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
 
-    `calibration` is chosen so that the median over true tracks through a gap of predicted charge / true charge is 1, as
+    `InpaintConfig.tune` says which of the two are chosen. `calibration` is chosen so that the median over true tracks through a gap of predicted charge / true charge is 1, as
     `evaluate` counts them, but without voxels farther than `NEAR` from all true ones. It stays where fewer than
     `LEAST_TRACKS` tracks cross a gap.
 
@@ -57,6 +59,7 @@ class InpaintTuner(Tuner):
     def __init__(self, config: InpaintConfig) -> None:
         self.config = config
         self.counts = VoxelCounts.none(len(THRESHOLDS))
+        self._calibrates = "calibration" in config.tune
         self._seen: list[_Seen] = []
 
     def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
@@ -79,7 +82,8 @@ class InpaintTuner(Tuner):
                 continue
             start, stop = batch.offsets[number : number + 2].tolist()
             rows = start + np.flatnonzero(candidate[start:stop])
-            self._seen.append(_Seen(event, masked.gaps, {name: column[rows] for name, column in columns.items()}))
+            if self._calibrates and len(self._seen) < MOST_EVENTS:
+                self._seen.append(_Seen(event, masked.gaps, {name: column[rows] for name, column in columns.items()}))
             lost += int((box_of_voxel(event.coords, masked.gaps) >= 0).sum())
         missed = np.full(len(THRESHOLDS), lost, dtype=np.int64)
         nothing = np.zeros_like(missed)
@@ -90,8 +94,10 @@ class InpaintTuner(Tuner):
         f1 = np.array([value or 0.0 for value in self.counts.scores()["f1"]])
         trials = [{"threshold": t, "f1": float(value)} for t, value in zip(THRESHOLDS, f1, strict=True)]
         known = int((self.counts.true_positive + self.counts.false_negative).max()) > 0
-        threshold = THRESHOLDS[int(f1.argmax())] if known else self.config.threshold
-        settings: dict[str, Any] = {"threshold": threshold}
+        threshold, settings = self.config.threshold, dict[str, Any]()
+        if "threshold" in self.config.tune:
+            threshold = THRESHOLDS[int(f1.argmax())] if known else threshold
+            settings["threshold"] = threshold
         ratios = [ratio for seen in self._seen for ratio in self._charge_ratios(seen, threshold)]
         if len(ratios) >= LEAST_TRACKS and np.median(ratios) > 0:
             settings["calibration"] = float(1.0 / np.median(ratios))

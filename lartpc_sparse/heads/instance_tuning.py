@@ -56,6 +56,7 @@ class VoxelGraphTuner(Tuner):
 
     def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
+        del plain
         config = self.head.config
         semantic = batch.label("semantic").cpu().numpy().astype(np.int64)
         classes = regroup(semantic, batch.classes, config.classes)
@@ -104,6 +105,7 @@ class EmbeddingTuner(Tuner):
 
     def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
+        del plain
         arrays = {name: output[name].cpu().numpy() for name in ("embedding", "margin", "seediness")}
         arrays["coords"] = batch.coords.cpu().numpy()
         for number, rows, instance in _true_groups(batch, self.config.classes):

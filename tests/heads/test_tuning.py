@@ -189,3 +189,9 @@ def test_true_voxels_that_are_no_candidates_lower_the_f1_and_charge_is_calibrate
     rows = small.num_voxels
     few.update({name: value[:rows] for name, value in output.items()}, small, collate(events[:3]))
     assert "calibration" not in few.result().settings
+    for chosen in ("threshold", "calibration"):
+        one = config.model_copy(update={"tune": (chosen,), "threshold": 0.3}).build(in_channels=CHANNELS, dim=3).tuner()
+        assert one is not None
+        one.update(output, batch, plain)
+        assert set(one.result().settings) == {chosen}
+    assert config.model_copy(update={"tune": ()}).build(in_channels=CHANNELS, dim=3).tuner() is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from benchmarks.inpainting.figure import draw_curves
 from benchmarks.inpainting.gaps import measure_gaps
 from benchmarks.inpainting.options import parse
 from lartpc_sparse.cluster.gaps import filled_event
@@ -18,9 +21,12 @@ from lartpc_sparse.weights import find_weights
 NAME = "lardrip3d-small"
 
 
-def test_they_beat_a_straight_line_and_a_reflection() -> None:
+def test_they_beat_a_straight_line_and_a_reflection(tmp_path: Path) -> None:
     options = parse("test", ["gaps", "--weights", NAME, "--limit", "20", "--widths", "10", "--draws", "1"])
-    (found,) = measure_gaps(options).values()
+    widths = measure_gaps(options)
+    draw_curves(widths, "all voxels", tmp_path / "curves")
+    assert all((tmp_path / f"curves.{ending}").stat().st_size > 5000 for ending in ("png", "svg"))
+    (found,) = widths.values()
     best = max(found["baselines"][name]["f1"] for name in ("line", "reflection"))
     assert found["f1"] > best + 0.05
     assert 0.8 < found["tracks"]["methods"]["network"]["charge"]["median"] < 1.2

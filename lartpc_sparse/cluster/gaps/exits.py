@@ -17,7 +17,8 @@ TOUCHING_LAYERS = 2
 CENTRE_RADIUS = 4.0
 """Voxels."""
 CENTRE_MEV = 0.5
-"""So that a delta ray or a fluctuation does not pull the centre to its side, MeV."""
+"""So that a delta ray or a fluctuation does not pull the centre to its side. In MeV, a little below what a voxel of
+3 mm holds of a track; in images of another unit whose numbers are larger the voxels simply count alike."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class SignalTuner(Tuner):
 
     def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`."""
+        del plain
         truth = self.config.truth_of(batch).cpu().numpy()
         probability = torch.sigmoid(output["logit"]).cpu().numpy().astype(np.float64)
         reached = np.searchsorted(THRESHOLDS, probability, side="right")

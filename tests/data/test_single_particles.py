@@ -1,0 +1,65 @@
+"""Particles alone: each once, whole, and nothing else with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lartpc_sparse.data.convert import main
+from lartpc_sparse.data.readers import SampleConfig, VoxelsConfig
+from lartpc_sparse.data.single_particles import SingleParticles, instances_of
+from lartpc_sparse.schema import UserError
+
+SAMPLE = SampleConfig(split="test", limit=4)
+LEAST = 30
+
+
+def test_every_track_is_one_event_with_all_of_its_voxels() -> None:
+    whole = SAMPLE.build()
+    alone = SingleParticles(whole, ("HIP", "MIP"), LEAST)
+    wanted = []
+    for index in range(len(whole)):
+        event = whole.read(index)
+        track = np.isin(event.labels["semantic"], [event.classes.index("HIP"), event.classes.index("MIP")])
+        for number in np.unique(event.labels["instance"][track & (event.labels["instance"] >= 0)]):
+            rows = track & (event.labels["instance"] == number)
+            if rows.sum() >= LEAST:
+                wanted.append((event.coords[rows], event.energy[rows]))
+    assert len(alone) == len(wanted) > 5
+    for index, (coords, energy) in enumerate(wanted):
+        event = alone.read(index)
+        np.testing.assert_array_equal(event.coords, coords)
+        np.testing.assert_array_equal(event.energy, energy)
+        assert event.key == alone.key(index)
+        assert alone.num_voxels()[index] == len(event) == len(event.inverse_index)
+    with pytest.raises(IndexError):
+        alone.read(len(alone))
+
+
+def test_other_classes_by_name() -> None:
+    event = SAMPLE.build().read(0)
+    shower = event.labels["semantic"] == event.classes.index("shower")
+    np.testing.assert_array_equal(instances_of(event, ("shower",)), np.where(shower, event.labels["instance"], -1))
+
+
+def test_convert_writes_them(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.h5"
+    source = SAMPLE.build().files[0]
+    assert main([source, str(whole), "--to", "voxels", "--select", "0:4"]) == 0
+    alone = tmp_path / "alone.h5"
+    words = [str(whole), str(alone), "--to", "voxels", "--check", "--min-voxels", str(LEAST), "--alone", "HIP", "MIP"]
+    assert main(words) == 0
+    written = VoxelsConfig(files=(str(alone),)).build()
+    wanted = SingleParticles(SAMPLE.build(), ("HIP", "MIP"), LEAST)
+    assert written.num_voxels().tolist() == wanted.num_voxels().tolist()
+    np.testing.assert_array_equal(written.read(3).coords, wanted.read(3).coords)
+
+
+def test_classes_that_no_event_has_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UserError, match="no class of the events is called proton; they have HIP"):
+        SingleParticles(SAMPLE.build(), ("proton",))
+    words = [SAMPLE.build().files[0], str(tmp_path / "x.h5"), "--to", "voxels", "--alone", "proton"]
+    assert main(words) == 2
+    assert not (tmp_path / "x.h5").exists()
