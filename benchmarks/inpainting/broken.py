@@ -11,7 +11,6 @@ from jaxtyping import Int64
 from pydantic import TypeAdapter
 
 from benchmarks.inpainting.options import reader_of
-from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.cluster.connected import connected_components
 from lartpc_sparse.cluster.gaps import filled_event
 from lartpc_sparse.cluster.join_collinear import JoinCollinearConfig
@@ -21,6 +20,7 @@ from lartpc_sparse.data.dataset import event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.pipeline import TransformField
 from lartpc_sparse.data.regions import SlabsConfig, box_of_voxel
+from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.data.transforms import rows_of
 from lartpc_sparse.metrics.broken_tracks import CrossedTrack, continuity_summary, crossed_tracks
 from lartpc_sparse.network import Network

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.inpainting.options import reader_of
-from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.cluster.gaps import CandidatesConfig, DenseConfig, GrownConfig
 from lartpc_sparse.data.regions import DetectorGapsConfig, box_of_voxel
+from lartpc_sparse.data.single_particles import instances_of
 from lartpc_sparse.data.transforms import rows_of
 
 __all__ = ["measure_candidates"]

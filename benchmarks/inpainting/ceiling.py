@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.inpainting.options import reader_of
-from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.cluster.gaps import crossing_ends, find_exits, voxels_of_line
 from lartpc_sparse.data.dataset import event_rng
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.regions import SlabsConfig, box_of_voxel
+from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.data.transforms import rows_of
 from lartpc_sparse.metrics.gap_crossings import Exact
 from lartpc_sparse.metrics.voxel_counts import TolerantCounts, count_tolerant

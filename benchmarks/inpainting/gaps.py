@@ -9,13 +9,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmarks.inpainting.options import reader_of
-from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.config import PredictConfig
 from lartpc_sparse.data.dataset import EventDataset
 from lartpc_sparse.data.pipeline import DataConfig
 from lartpc_sparse.data.readers.base import Reader
 from lartpc_sparse.data.regions import SlabsConfig
 from lartpc_sparse.data.sampler import BatchConfig, EventBatchSampler, counts_for
+from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.heads.gap_view import MaskRegionsConfig
