@@ -48,7 +48,7 @@ class _Seen:
 class InpaintTuner(Tuner):
     """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
 
-    `InpaintConfig.tune` says which of the two are chosen. `calibration` is such that the median over true tracks through
+    `InpaintConfig.tune` says which of the two is chosen. `calibration` is such that the median over true tracks through
     a gap of predicted charge / true charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from
     all true ones. It stays where fewer than `LEAST_TRACKS` tracks cross a gap.
 
