@@ -33,7 +33,8 @@ def training_section(log: TrainingLog | None) -> Section:
         why = "no training log" if log is None else "an empty training log"
         text = f"This run has {why}, so there are no loss curves: the weights come from elsewhere."
         return Section("training", "Training", (Note(text),))
-    losses = tuple(_with_epochs(_loss_figure(log, term), log) for term in log.terms)
+    idle = tuple(term for term in log.terms if not any(curve.values.any() for curve in _curves_of(log, term)))
+    losses = tuple(_with_epochs(_loss_figure(log, term), log) for term in log.terms if term not in idle)
     others = (
         _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
         _single(log, "voxels_per_s", "voxels per second", NEUTRAL, smooth=True),
@@ -42,6 +43,8 @@ def training_section(log: TrainingLog | None) -> Section:
     blocks: list[FigureGrid | Note] = []
     if losses:
         blocks.append(FigureGrid(losses, log_switch=True, columns="narrow"))
+    if idle:
+        blocks.append(Note(f"Terms that are 0 throughout, without a figure: {', '.join(map(_title, idle))}."))
     rates = tuple(figure for figure in others if figure is not None)
     if rates:
         blocks.append(FigureGrid(rates, log_switch=True, columns="narrow"))
@@ -66,15 +69,23 @@ def _waiting(waited: Curve) -> str:
     return text + "."
 
 
+def _curves_of(log: TrainingLog, term: str) -> tuple[Curve, ...]:
+    found = (log.curve(f"{part}/{term}") for part in ("train", "val"))
+    return tuple(curve for curve in found if curve is not None)
+
+
+def _title(term: str) -> str:
+    return "total loss" if term == "loss" else term.replace("/", ": ", 1).replace("_", " ")
+
+
 def _loss_figure(log: TrainingLog, term: str) -> Figure:
     drawn: list[Line] = []
     for part, name, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
         curve = log.curve(f"{part}/{term}")
         if curve is not None and len(curve):
             drawn += _raw_and_smooth(curve, name, colour, _width(curve))
-    title = "total loss" if term == "loss" else term.replace("/", ": ", 1).replace("_", " ")
     quantity = term.rpartition("/")[2].replace("_", " ")
-    return Figure(title, lines(drawn, "optimiser step", quantity), height=280)
+    return Figure(_title(term), lines(drawn, "optimiser step", quantity), height=280)
 
 
 def _with_epochs(figure: Figure, log: TrainingLog) -> Figure:

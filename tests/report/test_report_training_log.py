@@ -105,3 +105,11 @@ def test_thinned_rows_are_spread_with_both_ends(n, limit):
     if n > limit:
         steps = np.diff(rows)
         assert steps.max() - steps.min() <= 1
+
+
+def test_a_term_that_is_0_throughout_is_named_and_not_drawn(tmp_path):
+    header = "step,epoch,train/loss,train/gaps/track,train/gaps/nontrack,val/gaps/nontrack\n"
+    section = training_section(read_training_log(log_of(tmp_path, header + "0,0,2.0,2.0,0.0,\n1,0,1.0,1.0,0.0,0.0\n")))
+    figures, note, *_ = section.blocks
+    assert [figure.title for figure in figures.figures] == ["total loss", "gaps: track"]
+    assert note.text == "Terms that are 0 throughout, without a figure: gaps: nontrack."
