@@ -12,8 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float32, Shaped
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -22,7 +24,7 @@ from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformC
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
-from lartpc_sparse.heads.inpaint_fill import filled_energy
+from lartpc_sparse.heads.inpaint_fill import crossing_thresholds, filled_energy
 from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
 from lartpc_sparse.heads.inpaint_tuning import InpaintTuner
 from lartpc_sparse.heads.losses import activation_loss, charge_loss, track_nontrack_terms
@@ -53,6 +55,13 @@ class InpaintConfig(HeadConfig):
     charge_weight: float = Field(0.0, ge=0, description="factor of the loss on the summed charge of each crossing")
     prior: float = Field(0.02, gt=0, lt=1, description="activation probability before training")
     threshold: float = Field(0.5, gt=0, lt=1, description="activation probability above which a voxel is filled")
+    crossing_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="a crossing is filled from crossing_share x F1 / 2 on, with F1 what its probabilities promise, if "
+        "that is above threshold: tracks, of which more is known than of showers, become thinner",
+    )
     keep_probability: float = Field(
         0.02, ge=0, lt=1, description="candidates below it are not written, unless they are truly active"
     )
@@ -99,6 +108,19 @@ class InpaintConfig(HeadConfig):
     def inference_view(self) -> Transform | None:
         """See `HeadConfig.inference_view`."""
         return (self.inference_region or self.region).build()
+
+    def fill_of(self, table: Mapping[str, Shaped[np.ndarray, "K ..."]]) -> Float32[np.ndarray, " K"]:
+        """Energy that goes into each of K candidates of an event with `coords`, `probability`, `energy` and `gap`."""
+        where = table["coords"], table["probability"], table["gap"]
+        thresholds = crossing_thresholds(*where, self.threshold, self.crossing_share)
+        return filled_energy(
+            table["coords"],
+            table["probability"],
+            table["energy"],
+            table["gap"],
+            thresholds,
+            expected=self.fill == "expected",
+        )
 
     def build(self, *, in_channels: int, dim: int) -> InpaintHead:
         """See `HeadConfig.build`."""
@@ -182,14 +204,7 @@ class InpaintHead(Head):
         tables = []
         for start, stop in itertools.pairwise(bounds):
             table = {name: column[start:stop] for name, column in all_of.items()}
-            table["fill"] = filled_energy(
-                table["coords"],
-                table["probability"],
-                table["energy"],
-                table["gap"],
-                self.config.threshold,
-                expected=self.config.fill == "expected",
-            )
+            table["fill"] = self.config.fill_of(table)
             keep = (table["probability"] >= self.config.keep_probability) | table["active"] | (table["fill"] > 0)
             tables.append({name: column[keep] for name, column in table.items()})
         return Decoded(tables=tables)

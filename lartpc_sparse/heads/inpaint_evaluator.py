@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,9 @@ class InpaintEvaluator(Evaluator):
     def _fills(
         self, prediction: Prediction, truth: GapTruth, table: Mapping[str, Shaped[np.ndarray, "K ..."]]
     ) -> dict[str, Fill]:
-        chosen = table["probability"].astype(np.float64) >= self.threshold
+        chosen = _filled(table)
+        if chosen is None:
+            chosen = table["probability"].astype(np.float64) >= self.threshold
         fills = {OURS: Fill(table["coords"][chosen], _energy(table)[chosen])}
         if self.config.baselines:
             outside = prediction.coords[truth.outside], prediction.energy[truth.outside]
@@ -154,13 +157,20 @@ def _energy(table: Mapping[str, Shaped[np.ndarray, "K ..."]]) -> Float[np.ndarra
     return found
 
 
+def _filled(table: Mapping[str, Shaped[np.ndarray, "K ..."]]) -> Bool[np.ndarray, " K"] | None:
+    found: Bool[np.ndarray, " K"] | None = table["fill"] > 0 if "fill" in table else None
+    return found
+
+
 def _candidates(table: Mapping[str, Shaped[np.ndarray, "K ..."]], rows: Bool[np.ndarray, " K"]) -> GapResult:
+    filled = _filled(table)
     return GapResult(
         coords=table["coords"][rows],
         active_true=table["active"][rows].astype(bool),
         probability=table["probability"][rows],
         energy_true=table["target_energy"][rows],
         energy_predicted=_energy(table)[rows],
+        filled=None if filled is None else filled[rows],
     )
 
 
@@ -168,41 +178,46 @@ def _whole_gap(
     prediction: Prediction, truth: GapTruth, table: Mapping[str, Shaped[np.ndarray, "K ..."]], number: int
 ) -> GapResult:
     """The candidates of a gap, and the true voxels that were none, with probability 0."""
-    rows = table["gap"] == number
-    own = truth.inside[truth.gap == number]
-    return _joined(
-        prediction.coords[own],
-        prediction.energy[own],
+    rows, filled = table["gap"] == number, _filled(table)
+    offered = _Offered(
         table["coords"][rows],
         table["probability"][rows],
         _energy(table)[rows],
+        None if filled is None else filled[rows],
     )
+    return _with_truth(offered, prediction, truth, number)
 
 
 def _filled_gap(prediction: Prediction, truth: GapTruth, fill: Fill, number: int) -> GapResult:
-    own = truth.inside[truth.gap == number]
     sure = np.ones(len(fill.coords), dtype=np.float32)
-    return _joined(prediction.coords[own], prediction.energy[own], fill.coords, sure, fill.energy)
+    return _with_truth(_Offered(fill.coords, sure, fill.energy), prediction, truth, number)
 
 
-def _joined(
-    true: Int32[np.ndarray, "T D"],
-    true_energy: Float[np.ndarray, " T"],
-    offered: Int32[np.ndarray, "K D"],
-    probability: Float[np.ndarray, " K"],
-    energy: Float[np.ndarray, " K"],
-) -> GapResult:
-    row: Int64[np.ndarray, " T"] = rows_of(true, offered)
+@dataclass(frozen=True)
+class _Offered:
+    """Voxels of one gap and what is said of them; the attributes are those of `GapResult`."""
+
+    coords: Int32[np.ndarray, "K D"]
+    probability: Float[np.ndarray, " K"]
+    energy: Float[np.ndarray, " K"]
+    filled: Bool[np.ndarray, " K"] | None = None
+
+
+def _with_truth(offered: _Offered, prediction: Prediction, truth: GapTruth, number: int) -> GapResult:
+    own = truth.inside[truth.gap == number]
+    true, true_energy = prediction.coords[own], prediction.energy[own]
+    row: Int64[np.ndarray, " T"] = rows_of(true, offered.coords)
     missed = row < 0
-    active = np.zeros(len(offered), dtype=np.bool_)
-    held = np.zeros(len(offered), dtype=np.float32)
+    active = np.zeros(len(offered.coords), dtype=np.bool_)
+    held = np.zeros(len(offered.coords), dtype=np.float32)
     active[row[~missed]] = True
     np.add.at(held, row[~missed], true_energy[~missed])
     nothing = np.zeros(int(missed.sum()), dtype=np.float32)
     return GapResult(
-        coords=np.concatenate([offered, true[missed]]),
+        coords=np.concatenate([offered.coords, true[missed]]),
         active_true=np.concatenate([active, np.ones(len(nothing), dtype=np.bool_)]),
-        probability=np.concatenate([probability, nothing]),
+        probability=np.concatenate([offered.probability, nothing]),
         energy_true=np.concatenate([held, true_energy[missed].astype(np.float32)]),
-        energy_predicted=np.concatenate([energy, nothing]),
+        energy_predicted=np.concatenate([offered.energy, nothing]),
+        filled=None if offered.filled is None else np.concatenate([offered.filled, nothing > 0]),
     )

@@ -19,7 +19,6 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
-from lartpc_sparse.heads.inpaint_fill import filled_energy
 from lartpc_sparse.heads.tuning import Tuned, Tuner
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
@@ -107,14 +106,7 @@ class InpaintTuner(Tuner):
         """Predicted / true charge of the tracks through the gaps of one event, in the unit that the network learned."""
         event, columns = seen.event, seen.columns
         tracks = {number: name for number, name in enumerate(event.classes) if name in TRACK_NAMES}
-        fill = filled_energy(
-            columns["coords"],
-            columns["probability"],
-            columns["energy"],
-            columns["gap"],
-            threshold,
-            expected=self.config.fill == "expected",
-        )
+        fill = self.config.model_copy(update={"threshold": threshold}).fill_of(columns)
         inside = box_of_voxel(event.coords, seen.gaps) >= 0
         found = fill > 0
         if found.any() and inside.any():  # what lies farther off belongs to something else, which was there or made up

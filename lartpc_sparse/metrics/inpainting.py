@@ -42,6 +42,7 @@ class GapResult:
         probability: predicted probability that it is active, 0..1.
         energy_true: energy in the truth, MeV (0 where not active).
         energy_predicted: energy it has if it is active, MeV.
+        filled: it is predicted active; None: where the probability reaches the threshold that it is scored at.
 
     Raises:
         ValueError: lengths differ, a value is not finite, or a probability lies outside 0..1.
@@ -52,6 +53,7 @@ class GapResult:
     probability: Float[np.ndarray, " K"]
     energy_true: Float[np.ndarray, " K"]
     energy_predicted: Float[np.ndarray, " K"]
+    filled: Bool[np.ndarray, " K"] | None = None
 
     def __post_init__(self) -> None:
         columns = ("active_true", "probability", "energy_true", "energy_predicted")
@@ -70,7 +72,11 @@ class GapResult:
 
     def unfilled(self) -> GapResult:
         """The same gap with nothing filled in: the baseline that every method must beat."""
-        return dataclasses.replace(self, probability=np.zeros(len(self.coords)))
+        return dataclasses.replace(self, probability=np.zeros(len(self.coords)), filled=None)
+
+    def predicted(self, threshold: float) -> Bool[np.ndarray, " K"]:
+        """What is predicted active."""
+        return self.probability.astype(np.float64) >= threshold if self.filled is None else self.filled
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,11 @@ def count_voxels(gap: GapResult, thresholds: Sequence[float]) -> VoxelCounts:
 
 
 def score_gap(gap: GapResult, threshold: float) -> GapScore:
-    """Score one gap; a voxel is predicted active where its probability is >= threshold."""
-    active = gap.probability.astype(np.float64) >= threshold
+    """Score one gap; a voxel is predicted active where it is filled, or its probability is >= threshold."""
+    active = gap.predicted(threshold)
+    chosen = count_activations(gap.active_true, active.astype(np.float64), (0.5,))
     return GapScore(
-        counts=count_voxels(gap, (threshold, *THRESHOLDS)),
+        counts=VoxelCounts.joined(chosen, count_voxels(gap, THRESHOLDS)),
         charge_true=float(gap.energy_true[gap.active_true].sum(dtype=np.float64)),
         charge_predicted=float(gap.energy_predicted[active].sum(dtype=np.float64)),
         chamfer=chamfer_distance(gap.coords[active], gap.coords[gap.active_true]),

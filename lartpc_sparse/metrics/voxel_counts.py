@@ -43,6 +43,12 @@ class VoxelCounts:
         zeros = np.zeros(thresholds, dtype=np.int64)
         return cls(zeros, zeros, zeros)
 
+    @classmethod
+    def joined(cls, *parts: VoxelCounts) -> VoxelCounts:
+        """Counts of the same voxels at the thresholds of all parts, one after the other."""
+        names = ("true_positive", "false_positive", "false_negative")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
     def __add__(self, other: VoxelCounts) -> VoxelCounts:
         return VoxelCounts(
             self.true_positive + other.true_positive,

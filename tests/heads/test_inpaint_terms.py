@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lartpc_sparse.heads.inpaint_fill import filled_energy
+from lartpc_sparse.heads.inpaint_fill import crossing_thresholds, filled_energy
 from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
 from lartpc_sparse.heads.losses import activation_loss, charge_loss, track_nontrack_terms
 
@@ -89,7 +89,8 @@ def test_expected_filling_keeps_the_charge_near_filled_voxels(seed: int, thresho
     coords = np.unique(rng.integers(0, 6, (40, 3)), axis=0).astype(np.int32)
     probability, energy = rng.random(len(coords)), rng.random(len(coords))
     gap = np.where(coords[:, 0] < 3, 0, 1).astype(np.int64)
-    filled = filled_energy(coords, probability, energy, gap, threshold, expected=True)
+    thresholds = np.full(len(coords), threshold)
+    filled = filled_energy(coords, probability, energy, gap, thresholds, expected=True)
     chosen = probability >= threshold
     assert not filled[~chosen].any()
     expected = np.where(chosen, probability * energy, 0.0)
@@ -103,5 +104,27 @@ def test_expected_filling_keeps_the_charge_near_filled_voxels(seed: int, thresho
     for number in (0, 1):
         own = gap == number
         assert filled[own].sum() == pytest.approx(expected[own].sum(), rel=1e-5)
-    plain = filled_energy(coords, probability, energy, gap, threshold, expected=False)
+    plain = filled_energy(coords, probability, energy, gap, thresholds, expected=False)
     np.testing.assert_allclose(plain, np.where(chosen, energy, 0), rtol=1e-6)
+
+
+def test_crossing_thresholds_are_half_of_the_best_f1_of_each_crossing() -> None:
+    rng = np.random.default_rng(4)
+    parts = [np.array([[x, y, z] for x in range(3) for y in range(3)]) + z0 for z0, z in ((0, 0), (20, 0), (40, 0))]
+    coords = np.concatenate(parts).astype(np.int32)
+    probability = rng.uniform(0.06, 1.0, len(coords))
+    probability[9:18] *= 0.1  # little is known of the second one
+    probability[:2] = 0.01, 0.04  # too faint to belong to a crossing
+    gap = np.zeros(len(coords), dtype=np.int64)
+    found = crossing_thresholds(coords, probability, gap, 0.2, 0.9)
+    for start, stop in ((2, 9), (9, 18), (18, 27)):
+        rows = start + np.flatnonzero(probability[start:stop] >= 0.05)
+        best = 0.0
+        for cut in probability[rows]:
+            chosen = probability[rows] >= cut
+            best = max(best, 2 * probability[rows][chosen].sum() / (chosen.sum() + probability[rows].sum()))
+        np.testing.assert_allclose(found[rows], max(0.2, 0.9 * best / 2))
+    assert (found[:2] == 0.2).all()
+    assert len(np.unique(found)) == 3
+    assert (crossing_thresholds(coords, probability, gap, 0.2, 0.0) == 0.2).all()
+    assert len(crossing_thresholds(coords[:0], probability[:0], gap[:0], 0.2, 0.9)) == 0

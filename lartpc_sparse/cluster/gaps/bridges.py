@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from pydantic import Field
 
 from lartpc_sparse.cluster.gaps.exits import Exits
@@ -21,6 +21,13 @@ class BridgesConfig(Config):
     max_offset: float = Field(2.0, ge=0, description="an exit may also lie this far beside the other's line, voxels")
     max_length: float = Field(80.0, gt=0, description="longest line between two exits, voxels")
     min_support: int = Field(4, ge=2, description="an exit with fewer voxels behind it has no direction")
+    grazing: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="an exit whose direction has a smaller cosine to the normal of its face may go on either way: a "
+        "track that flat has all voxels around the place in one layer, and none tells which way it comes from",
+    )
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,9 @@ def find_bridges(exits: Exits, config: BridgesConfig, *, each: int) -> Bridges:
     fits = (length > 0) & (length <= config.max_length) & (exits.face[a] != exits.face[b])
     a, b, line, length = a[fits], b[fits], line[fits], length[fits]
     angles, fits = np.zeros(len(a)), np.ones(len(a), dtype=np.bool_)
-    for along in (exits.direction[a], -exits.direction[b]):
+    for ends, direction in ((a, exits.direction[a]), (b, -exits.direction[b])):
+        turned = _flat(exits, ends, config.grazing) & (np.einsum("pd,pd->p", line, direction) < 0)
+        along = np.where(turned[:, None], -direction, direction)
         ahead = np.einsum("pd,pd->p", line, along)
         beside = np.linalg.norm(line - ahead[:, None] * along, axis=1)
         angle = np.degrees(np.arctan2(beside, ahead))
@@ -76,3 +85,8 @@ def find_bridges(exits: Exits, config: BridgesConfig, *, each: int) -> Bridges:
             kept.append(row)
     order = np.array(kept, dtype=np.int64)
     return Bridges(a[order], b[order], angles[order])
+
+
+def _flat(exits: Exits, rows: Int64[np.ndarray, " P"], cosine: float) -> Bool[np.ndarray, " P"]:
+    flat: Bool[np.ndarray, " P"] = np.abs(exits.direction[rows, exits.face[rows] // 2]) < cosine
+    return flat
