@@ -101,6 +101,11 @@ def test_a_track_that_grazes_the_gap_is_joined_whichever_way_its_ends_seem_to_po
         pairs = find_bridges(way, strict.model_copy(update={"grazing": 0.3}), each=1)
         assert (pairs.first.tolist(), pairs.second.tolist()) == ([0], [1])
         assert pairs.angle_deg[0] < 25
+    grazing = strict.model_copy(update={"grazing": 0.3})
+    beside = np.linalg.norm(exits.place[1] - exits.place[0]) * np.sin(np.radians(pairs.angle_deg[0]))
+    for share, number in ((1.01, 1), (0.99, 0)):
+        limited = grazing.model_copy(update={"max_beside": share * float(beside)})
+        assert len(find_bridges(exits, limited, each=1)) == number
 
 
 @pytest.mark.parametrize("slope", [(1.0, 0.0, 0.0), (1.0, 0.5, -0.3), (1.0, 0.9, 0.9)])

@@ -19,6 +19,12 @@ class BridgesConfig(Config):
 
     max_angle_deg: float = Field(25.0, gt=0, le=90, description="between a direction and the line between the exits")
     max_offset: float = Field(2.0, ge=0, description="an exit may also lie this far beside the other's line, voxels")
+    max_beside: float | None = Field(
+        None,
+        gt=0,
+        description="and no exit farther than this, however long the line: an angle that is fine for a short line leads "
+        "a long one to anything. null: the angle alone decides",
+    )
     max_length: float = Field(80.0, gt=0, description="longest line between two exits, voxels")
     min_support: int = Field(4, ge=2, description="an exit with fewer voxels behind it has no direction")
     grazing: float = Field(
@@ -74,6 +80,7 @@ def find_bridges(exits: Exits, config: BridgesConfig, *, each: int) -> Bridges:
         beside = np.linalg.norm(line - ahead[:, None] * along, axis=1)
         angle = np.degrees(np.arctan2(beside, ahead))
         fits &= (ahead > 0) & ((angle <= config.max_angle_deg) | (beside <= config.max_offset))
+        fits &= beside <= (np.inf if config.max_beside is None else config.max_beside)
         angles = np.maximum(angles, angle)
     order = np.lexsort((b, a, np.round(angles, 6)))
     order = order[fits[order]]
