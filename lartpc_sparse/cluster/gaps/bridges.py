@@ -22,7 +22,7 @@ class BridgesConfig(Config):
     max_beside: float | None = Field(
         None,
         gt=0,
-        description="and no exit farther than this, however long the line: an angle that is fine for a short line leads "
+        description="and no exit farther than this, however long the line: an angle fine for a short line leads "
         "a long one to anything. null: the angle alone decides",
     )
     max_length: float = Field(80.0, gt=0, description="longest line between two exits, voxels")
