@@ -19,6 +19,7 @@ from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.heads.gap_view import MaskRegionsConfig
+from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig
 from lartpc_sparse.network import Network
 from lartpc_sparse.sparse.engines import registry
 from lartpc_sparse.steps.averaged_outputs import Predictor
@@ -79,4 +80,5 @@ def _head(head: object, width: int, settings: dict[str, Any]) -> InpaintConfig:
     assert isinstance(region, MaskRegionsConfig), "the benchmark needs weights with mask_regions"
     slab = region.model_copy(update={"regions": (SlabsConfig(width=(width, width)),)})
     given = {name: value for name, value in settings.items() if value is not None}
-    return head.model_copy(update={"inference_region": slab, **given})
+    # evaluated in one way, whatever the weights were evaluated with in their own chain
+    return head.model_copy(update={"inference_region": slab, "evaluate": InpaintEvaluationConfig(), **given})

@@ -20,15 +20,15 @@ class BridgesConfig(Config):
     max_angle_deg: float = Field(25.0, gt=0, le=90, description="between a direction and the line between the exits")
     max_offset: float = Field(2.0, ge=0, description="an exit may also lie this far beside the other's line, voxels")
     max_beside: float | None = Field(
-        None,
+        12.0,
         gt=0,
         description="and no exit farther than this, however long the line: an angle fine for a short line leads "
         "a long one to anything. null: the angle alone decides",
     )
-    max_length: float = Field(80.0, gt=0, description="longest line between two exits, voxels")
+    max_length: float = Field(500.0, gt=0, description="longest line between two exits, voxels")
     min_support: int = Field(4, ge=2, description="an exit with fewer voxels behind it has no direction")
     grazing: float = Field(
-        0.0,
+        0.1,
         ge=0,
         le=1,
         description="an exit whose direction has a smaller cosine to the normal of its face may go on either way: a "

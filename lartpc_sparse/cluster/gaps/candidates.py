@@ -101,7 +101,7 @@ class GrownConfig(CandidatesConfig):
 
     kind: Literal["grown"] = "grown"
     bridges: BridgesConfig | None = Field(
-        BridgesConfig(max_angle_deg=40.0, max_offset=3.0, max_beside=12.0, max_length=500.0, grazing=0.1),
+        BridgesConfig(max_angle_deg=40.0, max_offset=3.0),
         description="lines between exits that may be one track. null: none",
     )
     bridges_per_exit: int = Field(2, ge=1, description="so many of the best lines of an exit are tried")
