@@ -239,13 +239,20 @@ class NormActivation(nn.Sequential):
         norm, activation = self
         engine, slope = x.plan.engine, _slope(activation)
         fits = isinstance(norm, BatchNorm) and norm.training and norm.affine and not norm.across_ranks
-        fits = fits and not is_hooked(norm, activation)
-        if not fits or slope is None or len(x) < 2 or x.feats.dtype != norm.weight.dtype or not is_normalising(engine):
+        fits = fits and not is_hooked(norm, activation) and _is_normalised_beside(x.feats.dtype, norm.weight)
+        if not fits or slope is None or len(x) < 2 or not is_normalising(engine):
             return activation(norm(x)), x
         assert isinstance(norm, BatchNorm)
         found = engine.batch_norm(x.feats, norm.weight, norm.bias, norm.eps, slope)
         norm.track(found.mean, found.variance, len(x))
         return x.replace(found.feats), x.replace(found.passed)
+
+
+def _is_normalised_beside(feats: torch.dtype, weight: object) -> bool:
+    """Whether engines normalise such features with this weight: see `NormalisingEngine`."""
+    if not isinstance(weight, Tensor):
+        return False
+    return feats == weight.dtype or (feats == torch.bfloat16 and weight.dtype == torch.float32)
 
 
 def _slope(layer: nn.Module) -> float | None:

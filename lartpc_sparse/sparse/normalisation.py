@@ -46,7 +46,9 @@ class NormalisingEngine(Engine, Protocol):
         """Leaky ReLU (slope 0: ReLU, 1: none) of weight * (feats - mean) / sqrt(variance + eps) + bias.
 
         `passed` of the result is `feats` again, for what goes around the norm; it must not be changed in place.
-        Statistics are those of `feats`; differentiable in feats, weight and bias. N > 1, float32 or float64.
+        Statistics are those of `feats`; differentiable in feats, weight and bias. N > 1, float32 or float64, all in one
+        format, or bfloat16 features beside a float32 weight and bias, as autocast has them; mean and variance in that
+        of the weight.
         Source: Ioffe and Szegedy, arXiv:1502.03167.
         """
 

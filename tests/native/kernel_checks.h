@@ -107,7 +107,8 @@ template <class T>
 void check_weight_gradient(const Summand& s, int64_t num_out, int64_t cout, int threads) {
   using F = Format<T>;
   const auto x = random_numbers<T>(random_source, s.num_in * s.cin), grad = random_numbers<T>(random_source, num_out * cout);
-  std::vector<T> result(s.slots * s.cin * cout, T{99});
+  using Sum = std::conditional_t<std::is_same_v<T, uint16_t>, float, T>;
+  std::vector<Sum> result(s.slots * s.cin * cout, Sum{99});
   CHECK(lartpc_weight_gradient(F::dtype, x.data(), s.cin, s.cin, grad.data(), cout, cout, s.map,
                                num_out, result.data(), threads) == 0);
   std::vector<double> sums(result.size()), sizes(result.size());

@@ -121,8 +121,10 @@ void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
     convolutions(double{});
     convolutions(uint16_t{});
     check_weight_gradient<float>(itself, n, cout, threads);
+    check_weight_gradient<uint16_t>(itself, n, cout, threads);
     for (const Summand* s : {&onto_itself, &to_fine}) check_weight_gradient<float>(*s, n, cout, threads);
     for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<double>(*s, m, cout, threads);
+    for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<uint16_t>(*s, m, cout, threads);
     check_transpose<float>(3, cin, cout, threads);
     check_transpose<double>(2, cin, cout, threads);
   }
@@ -148,6 +150,7 @@ void check_full_blocks(int threads) {
   for (int64_t row = 0; row < n; ++row) itself.pairs.push_back({row, row, 0});
   check_convolution<float>({itself}, n, 18, true, threads);
   check_weight_gradient<float>(itself, n, 18, threads);
+  check_weight_gradient<uint16_t>(itself, n, 18, threads);
 }
 
 void check_wide_weights(int threads) {
@@ -161,6 +164,7 @@ void check_wide_weights(int threads) {
   check_convolution<double>({s}, voxels.size(), 37, true, threads);
   check_convolution<uint16_t>({s}, voxels.size(), 150, true, threads);
   check_weight_gradient<float>(s, voxels.size(), 101, threads);
+  check_weight_gradient<uint16_t>(s, voxels.size(), 101, threads);
   lartpc_map_free(map);
   lartpc_index_free(index);
 }

@@ -21,6 +21,7 @@ if reason := reason_unavailable("cpu"):
 ENGINE = CpuEngine()
 EPS = 1e-5
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-11}
+ROUNDING = 2.0**-8  # of bfloat16, half a unit in the last of 8 bits
 
 
 def tensor(voxels: int, channels: int, engine: Engine = ENGINE, seed: int = 0) -> SparseTensor:
@@ -69,6 +70,52 @@ def test_value_and_gradients_are_torchs(
         # A gradient is what is left of sums of this size.
         size = max(float(wanted.abs().max()), float(weight.abs().max()), 1.0 if wanted.ndim > 1 else voxels**0.5)
         torch.testing.assert_close(have.double() / size, wanted / size, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("isa", KNOWN)
+@given(
+    voxels=st.sampled_from([3, 40, 257, 1000]),
+    channels=st.sampled_from([1, 5, 16, 31, 32, 33, 64, 100]),
+    slope=st.sampled_from([0.0, 0.33, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_bfloat16_features_beside_float32_weights(
+    isa: str, voxels: int, channels: int, slope: float, seed: int
+) -> None:
+    """As under autocast: what is computed is that of float32; features and their gradient are rounded once."""
+    generator = torch.Generator().manual_seed(seed)
+    x, grad = (torch.randn((2, voxels, channels), generator=generator) * 3 + 2).bfloat16()
+    weight, bias = torch.randn((2, channels), generator=generator)
+    with instruction_set(isa):
+        found = by_engine(x, weight, bias, slope, grad)
+        wanted = by_engine(x.float(), weight, bias, slope, grad.float())
+    assert [have.dtype for have in found] == [torch.bfloat16, torch.bfloat16, torch.float32, torch.float32]
+    for have, exact in zip(found[:2], wanted[:2], strict=True):
+        torch.testing.assert_close(have.float(), exact, rtol=ROUNDING, atol=1e-38)
+    for have, exact in zip(found[2:], wanted[2:], strict=True):
+        assert torch.equal(have, exact)
+
+
+def test_layer_in_bfloat16_adds_the_path_around() -> None:
+    x = tensor(40, 6)
+    wide = layer(6, nn.ReLU())
+    gradients = []
+    for feats in (x.feats.clone(), x.feats.bfloat16()):
+        feats.requires_grad_()
+        y, around = wide.beside(x.replace(feats))
+        (y.feats.float().square().sum() + 0.7 * around.feats.float().sum()).backward()
+        assert feats.grad is not None
+        gradients.append(feats.grad.float())
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.05, atol=0.05 * float(gradients[0].abs().max()))
+
+
+@pytest.mark.parametrize("name", ["mean", "variance"])
+def test_statistics_keep_the_format_of_the_weight(name: str) -> None:
+    found = ENGINE.batch_norm(tensor(40, 6).feats.bfloat16(), torch.ones(6), torch.zeros(6), EPS, 0.0)
+    exact = {"mean": tensor(40, 6).feats.bfloat16().double().mean(0)}
+    exact["variance"] = tensor(40, 6).feats.bfloat16().double().var(0, unbiased=False)
+    torch.testing.assert_close(getattr(found, name).double(), exact[name], rtol=1e-5, atol=1e-6)
+    assert getattr(found, name).dtype == torch.float32
 
 
 @pytest.mark.parametrize("slope", [0.3, 1.0])
@@ -168,7 +215,7 @@ def test_layer_uses_the_engines_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     trained.eval()(x)
     layer(4, nn.ReLU())(tensor(1, 4))
     layer(4, nn.ReLU(), affine=False)(x)
-    layer(4, nn.ReLU())(x.replace(x.feats.to(torch.bfloat16)))
+    layer(4, nn.ReLU())(x.replace(x.feats.to(torch.float16)))
     seen: list[Tensor] = []
     watched = layer(4, nn.ReLU())
     watched[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.feats))

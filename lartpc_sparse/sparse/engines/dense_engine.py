@@ -115,7 +115,7 @@ class DenseEngine:
             from lartpc_sparse.sparse.engines.cpu_engine import CpuEngine
 
             return CpuEngine().batch_norm(feats, weight, bias, eps, slope)
-        variance, mean = torch.var_mean(feats.detach(), dim=0, unbiased=False)
+        variance, mean = torch.var_mean(feats.detach().to(weight.dtype), dim=0, unbiased=False)
         result = F.batch_norm(feats, None, None, weight, bias, True, 0.0, eps)
         return Normalised(F.leaky_relu(result, slope), mean, variance, feats)
 

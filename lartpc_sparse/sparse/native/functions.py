@@ -91,7 +91,8 @@ class _BatchNorm(torch.autograd.Function):
         factors = torch.stack([scale, bias.detach().double() - mean * scale, mean, rstd])
         ctx.save_for_backward(feats, factors)
         ctx.slope = slope
-        mean, variance = mean.to(feats.dtype), variance.to(feats.dtype)
+        ctx.parameters = weight.dtype
+        mean, variance = mean.to(weight.dtype), variance.to(weight.dtype)
         # With features that need no gradient, nor does what passes around: one call, a second would replace the first.
         ctx.mark_non_differentiable(mean, variance, *([] if ctx.needs_input_grad[0] else [feats]))
         return normalise(feats, factors[0], factors[1], slope), mean, variance, feats
@@ -104,7 +105,7 @@ class _BatchNorm(torch.autograd.Function):
         if grad is None:
             return passed, None, None, None, None
         by_feats, by_weight, by_bias = normalise_gradient(feats, grad, factors, ctx.slope, passed)
-        return by_feats, by_weight.to(feats.dtype), by_bias.to(feats.dtype), None, None
+        return by_feats, by_weight.to(ctx.parameters), by_bias.to(ctx.parameters), None, None
 
 
 def convolve_onto(

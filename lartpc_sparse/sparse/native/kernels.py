@@ -157,7 +157,8 @@ def weight_gradient(
     Raises:
         ValueError: rows that are not those of the map; unchecked, the kernels would read beyond them.
     """
-    dtype = torch.float64 if feats.dtype == torch.float64 else torch.float32
+    dtype = feats.dtype if feats.dtype in DTYPES else torch.float32
+    sums = torch.float32 if dtype == torch.bfloat16 else dtype
     x, g = whole_rows(feats.to(dtype)), whole_rows(grad.to(dtype))
     rows = (len(g), len(g)) if kernel_map is None else (kernel_map.num_in, kernel_map.num_out)
     if (len(x), len(g)) != rows:
@@ -166,7 +167,7 @@ def weight_gradient(
         )
     shape = (1 if kernel_map is None else kernel_map.kernel_volume, x.shape[1], g.shape[1])
     # The library writes every element; clearing them first took 3 % of a training step.
-    result = (torch.empty if len(g) else torch.zeros)(shape, dtype=dtype)
+    result = (torch.empty if len(g) else torch.zeros)(shape, dtype=sums)
     pointer, is_reversed = None, False
     if kernel_map is not None:
         handle, is_reversed = _native(kernel_map)

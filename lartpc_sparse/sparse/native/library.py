@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["OutputRecord", "TermRecord", "check_status", "library", "missing_reason", "select_instruction_set"]
 
-_ABI_VERSION = 7
+_ABI_VERSION = 8
 _FOLDER = Path(__file__).parent
 _ISA_VARIABLE = "LARTPC_SPARSE_ISA"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)

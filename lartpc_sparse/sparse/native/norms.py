@@ -13,7 +13,7 @@ __all__ = ["moments", "normalise", "normalise_gradient"]
 
 
 def moments(feats: Float[Tensor, "N C"]) -> tuple[Float64[Tensor, " C"], Float64[Tensor, " C"]]:
-    """Mean and biased variance of each channel; float32 or float64 features, N > 0."""
+    """Mean and biased variance of each channel; float32, float64 or bfloat16 features, N > 0."""
     x = whole_rows(feats)
     mean, variance = torch.empty((2, x.shape[1]), dtype=torch.float64)
     check_status(

@@ -139,7 +139,7 @@ template <class T>
 void weight_gradient(const WeightGradient& problem, int dtype, T* result, int threads) {
   const int64_t slots = problem.map ? problem.map->slots : 1;
   const int64_t blocks = BlockCut(problem.rows).blocks;
-  const int64_t padded = round_up(problem.cout, kernels().width[dtype]);
+  const int64_t padded = round_up(problem.cout, kernels().width[dtype == LARTPC_FLOAT64]);
   const Partition parts(problem, blocks, padded);
   const int64_t rows = slots * problem.cin, size = rows * padded;
   const bool direct = parts.segments == 1 && padded == problem.cout;
@@ -207,7 +207,7 @@ const Kernels& kernels() {
 using namespace lartpc;
 
 const char* lartpc_last_error() { return last_error.c_str(); }
-int32_t lartpc_abi_version() { return 7; }
+int32_t lartpc_abi_version() { return 8; }
 const char* lartpc_isa() { return kernels().isa; }
 
 int32_t lartpc_select_isa(const char* name) {
@@ -289,10 +289,10 @@ int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, i
     const WeightGradient problem{x, x_stride, cin, grad, grad_stride, cout, map, rows};
     if (map && map->num_out != rows) throw std::invalid_argument("the map has another number of outputs");
     if (cin == 0 || cout == 0) return 0;
-    if (dtype_index(dtype, 2) == LARTPC_FLOAT32) {
-      weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);
-    } else {
+    if (dtype_index(dtype, 3) == LARTPC_FLOAT64) {
       weight_gradient(problem, dtype, static_cast<double*>(grad_weight), threads);
+    } else {
+      weight_gradient(problem, dtype, static_cast<float*>(grad_weight), threads);
     }
     return 0;
   });
@@ -332,7 +332,7 @@ int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t co
 int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels, double* mean,
                             double* variance, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_moments(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, mean, variance, threads);
+    norm_moments(dtype_index(dtype, 3), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, mean, variance, threads);
     return 0;
   });
 }
@@ -340,7 +340,7 @@ int32_t lartpc_norm_moments(int32_t dtype, const void* x, int64_t x_stride, int6
 int32_t lartpc_norm_apply(int32_t dtype, const void* x, int64_t x_stride, int64_t n, int64_t channels,
                           const double* scale, const double* shift, double slope, void* y, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_apply(dtype_index(dtype, 2), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, scale, shift, slope, y, threads);
+    norm_apply(dtype_index(dtype, 3), {x, x_stride, nullptr, 0, n, channels, nullptr, 0}, scale, shift, slope, y, threads);
     return 0;
   });
 }
@@ -350,7 +350,7 @@ int32_t lartpc_norm_gradient(int32_t dtype, const void* x, int64_t x_stride, con
                              const double* scale, const double* shift, const double* mean, const double* rstd,
                              double slope, void* dx, double* grad_weight, double* grad_bias, int32_t threads) {
   return guarded<>(-1, [&] {
-    norm_gradient(dtype_index(dtype, 2), {x, x_stride, grad, grad_stride, n, channels, added, added_stride},
+    norm_gradient(dtype_index(dtype, 3), {x, x_stride, grad, grad_stride, n, channels, added, added_stride},
                   {scale, shift, mean, rstd, slope}, dx, grad_weight, grad_bias, threads);
     return 0;
   });

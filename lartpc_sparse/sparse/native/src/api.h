@@ -79,8 +79,8 @@ LARTPC_API void lartpc_map_export(const LartpcMap*, int64_t* in_rows, int64_t* o
 LARTPC_API int32_t lartpc_convolve(int32_t dtype, const LartpcTerm* terms, int32_t num_terms, int64_t num_out,
                                    int64_t cout, const float* bias, const void* residual, int64_t residual_stride,
                                    const LartpcOutput* outputs, int32_t num_outputs, int32_t threads);
-// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; float32 or float64; `rows` of
-// grad. Without a map p = q.
+// grad_weight (K, cin, cout) = sum over pairs of x[p]^T grad[q]; `rows` of grad; in the format of both, float32 for bfloat16. Without
+// a map p = q.
 LARTPC_API int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, int64_t cin, const void* grad,
                                           int64_t grad_stride, int64_t cout, const LartpcMap* map, int64_t rows,
                                           void* grad_weight, int32_t threads);
@@ -93,7 +93,7 @@ LARTPC_API int64_t lartpc_packed_size(int64_t slots, int64_t cin, int64_t cout);
 LARTPC_API int32_t lartpc_pack_weight(const void* w, int64_t slots, int64_t cin, int64_t cout, void* packed,
                                       int32_t threads);
 
-// Batch normalisation with a leaky ReLU (slope 0: ReLU, 1: none) over n rows, float32 or float64. Statistics and
+// Batch normalisation with a leaky ReLU (slope 0: ReLU, 1: none) over n rows of any format. Statistics and
 // factors are in float64; results depend neither on the number of threads nor, but for rounding, on n.
 //   moments: mean and biased variance of each channel.
 //   apply: y (n, channels) = activation(scale * x + shift).

@@ -60,7 +60,7 @@ struct NormRows {
   int64_t added_stride;
 };
 
-// Factors of each channel, in the format of the features, with room up to a whole vector.
+// Factors of each channel, in the format of the features (float32 for bfloat16), with room up to a whole vector.
 struct NormFactors {
   const void* scale;
   const void* shift;
@@ -99,12 +99,13 @@ struct Kernels {
   bool (*runs_here)();
   // One block of output rows, by storage format (LartpcDtype).
   void (*convolve[3])(const Convolution&, int64_t block, Workspace&);
-  // Blocks [first, last), weight rows [row_begin, row_end) of every slot, summed into `sum` (K, cin, padded cout).
-  void (*weight_gradient[2])(const WeightGradient&, int64_t first, int64_t last, int64_t row_begin, int64_t row_end,
+  // Blocks [first, last), weight rows [row_begin, row_end) of every slot, summed into `sum` (K, cin, padded cout), which
+  // is float32 for bfloat16.
+  void (*weight_gradient[3])(const WeightGradient&, int64_t first, int64_t last, int64_t row_begin, int64_t row_end,
                              void* sum, Workspace&);
   int64_t width[2];  // elements of a vector, float32 and float64: columns are padded to it
   int64_t (*fma_burst)();  // floating-point operations done in one burst of multiply-adds
-  NormKernels norm[2];
+  NormKernels norm[3];
   void (*score_edges)(const EdgeProblem&, float* input, float* scores);  // input: room for width + dim numbers
 };
 

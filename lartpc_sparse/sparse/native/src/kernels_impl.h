@@ -1,6 +1,7 @@
 // The kernels, compiled once for each instruction set with LARTPC_SPACE (namespace), LARTPC_BYTES (vector size) and
 // LARTPC_REGISTERS (vector registers) defined. Vectors are the GCC and Clang extension, so that one text serves
-// AVX-512, AVX2, SSE2 and NEON; only the bfloat16 product has an intrinsic.
+// AVX-512, AVX2, SSE2 and NEON; only bfloat16 has intrinsics, where a compiler would not find the
+// instruction.
 //
 // Every accumulator is named by a compile-time index: an array that a loop walks through would live in memory.
 
@@ -12,7 +13,7 @@
 
 #include "kernels.h"
 
-#if defined(LARTPC_BF16_DOT)
+#if defined(__AVX512BW__)
 #include <immintrin.h>
 #endif
 
@@ -47,6 +48,9 @@ struct Simd {
   typedef T V __attribute__((vector_size(LARTPC_BYTES)));
   static constexpr int W = LARTPC_BYTES / sizeof(T);
 };
+
+typedef uint16_t Halves __attribute__((vector_size(LARTPC_BYTES / 2)));
+typedef uint32_t Singles __attribute__((vector_size(LARTPC_BYTES)));
 
 template <class S>
 struct Format {
@@ -155,6 +159,14 @@ LARTPC_INLINE Floats dot_pairs(Floats sum, Words x, Words w) {
 }
 #endif
 
+LARTPC_INLINE Words broadcast_word(uint32_t word) {
+#if defined(LARTPC_BF16_DOT)
+  return _mm512_set1_epi32(static_cast<int>(word));
+#else
+  return word - Words{};
+#endif
+}
+
 // The same for bfloat16: `channels` pairs of input channels; an odd last channel has a weight of 0 beside it.
 template <int M, int N, bool FIRST>
 struct Tile<BFloat16, M, N, FIRST> {
@@ -168,25 +180,14 @@ struct Tile<BFloat16, M, N, FIRST> {
     } else {
       std::memcpy(&word, pair, sizeof word);
     }
-#if defined(LARTPC_BF16_DOT)
-    return _mm512_set1_epi32(static_cast<int>(word));
-#else
-    return word - Words{};
-#endif
-  }
-  static LARTPC_INLINE Words words(const uint32_t* from) {
-#if defined(LARTPC_BF16_DOT)
-    return _mm512_loadu_si512(from);
-#else
-    return load<Words>(from);
-#endif
+    return broadcast_word(word);
   }
 
   template <bool HALF, size_t... J, size_t... R>
   static LARTPC_INLINE void step(V* sum, const BFloat16* const* row, int64_t c, const uint32_t* w,
                                  std::index_sequence<J...>, std::index_sequence<R...>) {
     Words weight[N];
-    ((weight[J] = words(w + J * W)), ...);
+    ((weight[J] = load<Words>(w + J * W)), ...);
     (
         [&] {
           constexpr size_t m = R;
@@ -735,6 +736,141 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
   }
 }
 
+// ---- the same for bfloat16 -----------------------------------------------------------------------------------------
+//
+// A multiply-add takes two pairs, so both sides are laid out first with two pairs in a word: an odd last one has a 0
+// beside it.
+
+constexpr int64_t WORDS_A_PASS = 96;  // of two pairs
+constexpr int64_t WORDS_AHEAD = 16;   // pairs that are fetched ahead
+
+// Words of a line of `n`, with an odd number of cache lines: a power of two would fill few sets of the cache.
+constexpr int64_t spread_line(int64_t n) { return (((n + 15) / 16) | 1) * 16; }
+
+// out[c] = channel c of both rows, `n` of them; `odd` may be null, for zeros.
+LARTPC_INLINE void join_rows(const BFloat16* even, const BFloat16* odd, int64_t n, uint32_t* out) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  for (int64_t c = 0; c < n; c += 16) {
+    const __mmask16 some = n - c < 16 ? static_cast<__mmask16>((1u << (n - c)) - 1) : static_cast<__mmask16>(0xffff);
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, even + c));
+    if (odd) {
+      const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, odd + c));
+      words = _mm512_or_si512(words, _mm512_slli_epi32(high, 16));
+    }
+    _mm512_mask_storeu_epi32(out + c, some, words);
+  }
+#else
+  constexpr int W = LARTPC_BYTES / 4;
+  int64_t c = 0;
+  for (; c + W <= n; c += W) {
+    const Halves low = load<Halves>(even + c), high = odd ? load<Halves>(odd + c) : Halves{};
+    store(out + c, __builtin_convertvector(low, Singles) | (__builtin_convertvector(high, Singles) << 16));
+  }
+  for (; c < n; ++c) out[c] = even[c].bits | (odd ? uint32_t{odd[c].bits} << 16 : 0u);
+#endif
+}
+
+LARTPC_INLINE void fetch(const BFloat16* row, int64_t n) {
+  for (int64_t c = 0; c < n; c += 32) __builtin_prefetch(row + c);
+}
+
+template <int M, int N>
+struct OuterTile16 {
+  using V = Simd<float>::V;
+  static constexpr int W = Simd<float>::W;
+
+  template <size_t... I, size_t... J, size_t... R>
+  static LARTPC_INLINE void run(int64_t words, const uint32_t* x, int64_t x_row, const uint32_t* grad, int64_t grad_row,
+                                float* sums, int64_t sum_row, std::index_sequence<I...>, std::index_sequence<J...>,
+                                std::index_sequence<R...>) {
+    V sum[M * N];
+    ((sum[I] = load<V>(sums + static_cast<int64_t>(I / N) * sum_row + (I % N) * W)), ...);
+    for (int64_t word = 0; word < words; ++word, x += x_row, grad += grad_row) {
+      Words value[N];
+      ((value[J] = load<Words>(grad + J * W)), ...);
+      (
+          [&] {
+            constexpr size_t m = R;
+            const Words factor = broadcast_word(x[m]);
+            ((sum[m * N + J] = dot_pairs(sum[m * N + J], factor, value[J])), ...);
+          }(),
+          ...);
+    }
+    (store<V>(sums + static_cast<int64_t>(I / N) * sum_row + (I % N) * W, sum[I]), ...);
+  }
+
+  static void run(int64_t words, const uint32_t* x, int64_t x_row, const uint32_t* grad, int64_t grad_row, float* sums,
+                  int64_t sum_row) {
+    run(words, x, x_row, grad, grad_row, sums, sum_row, std::make_index_sequence<M * N>{},
+        std::make_index_sequence<N>{}, std::make_index_sequence<M>{});
+  }
+};
+
+template <int N, int M>
+void outer_panel_16(int64_t count, int64_t words, const uint32_t* x, int64_t x_row, const uint32_t* grad,
+                    int64_t grad_row, float* sums, int64_t sum_row) {
+  if constexpr (M > 0) {
+    for (; count >= M; count -= M, x += M, sums += M * sum_row) {
+      OuterTile16<M, N>::run(words, x, x_row, grad, grad_row, sums, sum_row);
+    }
+    outer_panel_16<N, M - 1>(count, words, x, x_row, grad, grad_row, sums, sum_row);
+  }
+}
+
+inline void weight_gradient_bfloat16(const WeightGradient& problem, int64_t first_block, int64_t last_block,
+                                     int64_t row_begin, int64_t row_end, void* sum, Workspace& workspace) {
+  constexpr int W = Simd<float>::W;
+  const LartpcMap* map = problem.map;
+  const BlockCut cut(problem.rows);
+  const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W, channels = row_end - row_begin;
+  const int64_t x_row = spread_line(channels), grad_row = spread_line(padded);
+  uint32_t* x = workspace.get<uint32_t>(INPUTS, WORDS_A_PASS * x_row);
+  uint32_t* grad = workspace.get<uint32_t>(OUTPUTS, WORDS_A_PASS * grad_row);
+  std::memset(grad, 0, static_cast<size_t>(WORDS_A_PASS * grad_row) * sizeof(uint32_t));  // beyond cout it stays so
+  for (int64_t b = first_block; b < last_block; ++b) {
+    const int64_t first = cut.first(b), rows = cut.size(b);
+    const Block* block = map ? &map->blocks[b] : nullptr;
+    for (int32_t slot = 0; slot < (map ? map->slots : 1); ++slot) {
+      const int64_t begin = block ? block->slot_start[slot] : 0;
+      const int64_t pairs = block ? block->slot_start[slot + 1] - begin : rows;
+      const auto input = [&](int64_t pair) __attribute__((always_inline)) {
+        const int64_t row = block ? block->in_rows[begin + pair] : first + pair;
+        return static_cast<const BFloat16*>(problem.x) + row * problem.x_stride + row_begin;
+      };
+      const auto gradient = [&](int64_t pair) __attribute__((always_inline)) {
+        const int64_t output = first + (block ? block->outputs[begin + pair] : pair);
+        return static_cast<const BFloat16*>(problem.grad) + (map ? map->out_row(output) : output) * problem.grad_stride;
+      };
+      float* sums = static_cast<float*>(sum) + (slot * problem.cin + row_begin) * padded;
+      for (int64_t pass = 0; pass < pairs; pass += 2 * WORDS_A_PASS) {
+        const int64_t end = pairs - pass < 2 * WORDS_A_PASS ? pairs : pass + 2 * WORDS_A_PASS;
+        const int64_t words = (end - pass + 1) / 2;
+        for (int64_t word = 0; word < words; ++word) {
+          const int64_t even = pass + 2 * word, odd = even + 1;
+          for (int64_t coming = even + WORDS_AHEAD; coming < even + WORDS_AHEAD + 2 && coming < pairs; ++coming) {
+            fetch(input(coming), channels);  // the rows lie anywhere
+            fetch(gradient(coming), cout);
+          }
+          join_rows(input(even), odd < end ? input(odd) : nullptr, channels, x + word * x_row);
+          join_rows(gradient(even), odd < end ? gradient(odd) : nullptr, cout, grad + word * grad_row);
+        }
+        for (int64_t vector = 0; vector < vectors;) {
+          const int panel = next_panel(vectors - vector);
+          const uint32_t* from = grad + vector * W;
+          float* to = sums + vector * W;
+          if constexpr (MAX_VECTORS == 4) {
+            if (panel == 4) outer_panel_16<4, tile_pairs(4)>(channels, words, x, x_row, from, grad_row, to, padded);
+            if (panel == 3) outer_panel_16<3, tile_pairs(3)>(channels, words, x, x_row, from, grad_row, to, padded);
+          }
+          if (panel == 2) outer_panel_16<2, tile_pairs(2)>(channels, words, x, x_row, from, grad_row, to, padded);
+          if (panel == 1) outer_panel_16<1, tile_pairs(1)>(channels, words, x, x_row, from, grad_row, to, padded);
+          vector += panel;
+        }
+      }
+    }
+  }
+}
+
 // ---- normalisation -------------------------------------------------------------------------------------------------
 
 #include "norm_impl.h"
@@ -771,12 +907,14 @@ int64_t fma_burst() { return fma_burst(std::make_index_sequence<LARTPC_REGISTERS
 #define LARTPC_KERNELS(isa, space, runs_here)                                                                      \
   {                                                                                                                \
     isa, runs_here, {space::convolve_block<float>, space::convolve_block<double>, space::convolve_block<space::BFloat16>}, \
-        {space::weight_gradient<float>, space::weight_gradient<double>},                                           \
+        {space::weight_gradient<float>, space::weight_gradient<double>, space::weight_gradient_bfloat16},          \
         {space::Simd<float>::W, space::Simd<double>::W}, space::fma_burst,                                         \
         {{space::norm_moments<float>, space::norm_apply<float>, space::norm_gradient_sums<float>,                  \
           space::norm_input_gradient<float>},                                                                      \
          {space::norm_moments<double>, space::norm_apply<double>, space::norm_gradient_sums<double>,               \
-          space::norm_input_gradient<double>}},                                                                    \
+          space::norm_input_gradient<double>},                                                                     \
+         {space::norm_moments<space::BFloat16>, space::norm_apply<space::BFloat16>,                                 \
+          space::norm_gradient_sums<space::BFloat16>, space::norm_input_gradient<space::BFloat16>}},               \
         space::score_edges                                                                                         \
   }
 

@@ -9,21 +9,24 @@
 namespace lartpc {
 namespace {
 
-// Rows of a piece: their sums in the format of the features are exact enough, and they fit in the cache.
+// Rows of a piece: their sums in the format of the factors are exact enough, and they fit in the cache.
 int64_t piece_rows(int64_t channels) { return std::max<int64_t>(32, (32 << 10) / std::max<int64_t>(channels, 1)); }
 
 struct Pieces {
   int dtype;
   NormRows rows;
-  int64_t size, each, count, padded;
+  int sums;  // format of factors and sums: that of the features, float32 for bfloat16
+  int64_t size, sum_size, each, count, padded;
 
   Pieces(int dtype, const NormRows& rows)
       : dtype(dtype),
         rows(rows),
-        size(dtype == LARTPC_FLOAT64 ? 8 : 4),
+        sums(dtype == LARTPC_FLOAT64 ? LARTPC_FLOAT64 : LARTPC_FLOAT32),
+        size(dtype == LARTPC_FLOAT64 ? 8 : dtype == LARTPC_BFLOAT16 ? 2 : 4),
+        sum_size(sums == LARTPC_FLOAT64 ? 8 : 4),
         each(std::min(piece_rows(rows.channels), int64_t{256})),
         count((rows.count + each - 1) / each),
-        padded(round_up(rows.channels, kernels().width[dtype])) {}
+        padded(round_up(rows.channels, kernels().width[sums])) {}
 
   NormRows piece(int64_t number) const {
     NormRows part = rows;
@@ -40,15 +43,15 @@ struct Pieces {
   }
 };
 
-// Factors in the format of the features, padded with zeros; one row for each array.
+// Factors in the format of the sums, padded with zeros; one row for each array.
 class Factors {
  public:
   Factors(const Pieces& pieces, std::initializer_list<const double*> arrays)
-      : row_(pieces.padded * pieces.size), memory_(arrays.size() * row_) {
+      : row_(pieces.padded * pieces.sum_size), memory_(arrays.size() * row_) {
     char* to = memory_.data();
     for (const double* from : arrays) {
       for (int64_t c = 0; c < pieces.rows.channels; ++c) {
-        if (pieces.dtype == LARTPC_FLOAT64) {
+        if (pieces.sums == LARTPC_FLOAT64) {
           std::memcpy(to + c * 8, from + c, 8);
         } else {
           const float value = static_cast<float>(from[c]);
@@ -70,14 +73,14 @@ class Partial {
  public:
   template <class Compute>
   Partial(const Pieces& pieces, int threads, const Compute& compute)
-      : pieces_(pieces), row_(pieces.padded * pieces.size), memory_(2 * pieces.count * row_) {
+      : pieces_(pieces), row_(pieces.padded * pieces.sum_size), memory_(2 * pieces.count * row_) {
     parallel_for(pieces.count, threads, [&](int64_t number, int) {
       compute(number, memory_.data() + 2 * number * row_, memory_.data() + (2 * number + 1) * row_);
     });
   }
   double at(int64_t number, int array, int64_t channel) const {
-    const char* from = memory_.data() + (2 * number + array) * row_ + channel * pieces_.size;
-    if (pieces_.dtype == LARTPC_FLOAT64) {
+    const char* from = memory_.data() + (2 * number + array) * row_ + channel * pieces_.sum_size;
+    if (pieces_.sums == LARTPC_FLOAT64) {
       double value;
       std::memcpy(&value, from, 8);
       return value;

@@ -4,22 +4,59 @@
 // Factors have room up to a whole vector; rows of features need not. Everything is bound by memory, so a piece is
 // small enough that its second pass finds it in the second-level cache.
 
-// A vector of a row of `n` channels at channel c; what lies beyond the row is 0.
-template <class T>
-LARTPC_INLINE typename Simd<T>::V load_channels(const T* row, int64_t c, int64_t n) {
-  using V = typename Simd<T>::V;
-  if (c + Simd<T>::W <= n) return load<V>(row + c);
-  V value{};
-  std::memcpy(&value, row + c, static_cast<size_t>(n - c) * sizeof(T));
-  return value;
+// Rows of S, computed with in the format of its sums: float32 for bfloat16.
+template <class S>
+using Sum = typename Format<S>::Sum;
+template <class S>
+using SumVector = typename Simd<Sum<S>>::V;
+
+LARTPC_INLINE SumVector<float> widen(Halves halves) {
+  const Singles bits = __builtin_convertvector(halves, Singles) << 16;
+  SumVector<float> result;
+  std::memcpy(&result, &bits, sizeof result);
+  return result;
 }
 
-template <class T>
-LARTPC_INLINE void store_channels(T* row, int64_t c, int64_t n, typename Simd<T>::V value) {
-  if (c + Simd<T>::W <= n) {
-    store(row + c, value);
+// As `to_bfloat16`, a whole vector.
+LARTPC_INLINE Halves narrow(SumVector<float> value) {
+  Singles bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const Singles rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, quiet = (bits >> 16) | 0x40u;
+  return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded, Halves);
+}
+
+// A vector of a row of `n` channels at channel c; what lies beyond the row is 0.
+template <class S>
+LARTPC_INLINE SumVector<S> load_channels(const S* row, int64_t c, int64_t n) {
+  constexpr int W = Simd<Sum<S>>::W;
+  using Stored = std::conditional_t<std::is_same<S, BFloat16>::value, Halves, SumVector<S>>;
+  Stored stored{};
+  if (c + W <= n) {
+    stored = load<Stored>(row + c);
   } else {
-    std::memcpy(row + c, &value, static_cast<size_t>(n - c) * sizeof(T));
+    std::memcpy(&stored, row + c, static_cast<size_t>(n - c) * sizeof(S));
+  }
+  if constexpr (std::is_same<S, BFloat16>::value) {
+    return widen(stored);
+  } else {
+    return stored;
+  }
+}
+
+template <class S>
+LARTPC_INLINE void store_channels(S* row, int64_t c, int64_t n, SumVector<S> value) {
+  constexpr int W = Simd<Sum<S>>::W;
+  const auto put = [&](auto stored) {
+    if (c + W <= n) {
+      store(row + c, stored);
+    } else {
+      std::memcpy(row + c, &stored, static_cast<size_t>(n - c) * sizeof(S));
+    }
+  };
+  if constexpr (std::is_same<S, BFloat16>::value) {
+    put(narrow(value));
+  } else {
+    put(value);
   }
 }
 
@@ -38,11 +75,12 @@ LARTPC_INLINE void for_panels(int64_t channels, const Body& body) {
 }
 
 // mean[c] and sum of squared deviations m2[c] of the rows, by two passes.
-template <class T>
+template <class S>
 void norm_moments(const NormRows& rows, void* mean_out, void* m2_out) {
+  using T = Sum<S>;
   using V = typename Simd<T>::V;
   constexpr int W = Simd<T>::W;
-  const T* x = static_cast<const T*>(rows.x);
+  const S* x = static_cast<const S*>(rows.x);
   const T count = static_cast<T>(rows.count);
   for_panels<T>(rows.channels, [&](int64_t c, auto vectors) {
     constexpr int N = decltype(vectors)::value;
@@ -76,14 +114,15 @@ LARTPC_INLINE typename Simd<T>::V through(typename Simd<T>::V value, typename Si
 }
 
 // y = activation(scale * x + shift).
-template <class T>
+template <class S>
 void norm_apply(const NormRows& rows, const NormFactors& factors, void* result) {
+  using T = Sum<S>;
   using V = typename Simd<T>::V;
   constexpr int W = Simd<T>::W;
-  const T* x = static_cast<const T*>(rows.x);
+  const S* x = static_cast<const S*>(rows.x);
   const T* scale = static_cast<const T*>(factors.scale);
   const T* shift = static_cast<const T*>(factors.shift);
-  T* y = static_cast<T*>(result);
+  S* y = static_cast<S*>(result);
   const T slope = static_cast<T>(factors.slope);
   const V zero{};
   for (int64_t r = 0; r < rows.count; ++r, x += rows.x_stride, y += rows.channels) {
@@ -97,12 +136,13 @@ void norm_apply(const NormRows& rows, const NormFactors& factors, void* result) 
 }
 
 // Sums over the rows of g and of g * (x - mean), with g the gradient that comes through the activation.
-template <class T>
+template <class S>
 void norm_gradient_sums(const NormRows& rows, const NormFactors& factors, void* sum_out, void* product_out) {
+  using T = Sum<S>;
   using V = typename Simd<T>::V;
   constexpr int W = Simd<T>::W;
-  const T* x = static_cast<const T*>(rows.x);
-  const T* grad = static_cast<const T*>(rows.grad);
+  const S* x = static_cast<const S*>(rows.x);
+  const S* grad = static_cast<const S*>(rows.grad);
   const T slope = static_cast<T>(factors.slope);
   for_panels<T>(rows.channels, [&](int64_t first, auto vectors) {
     constexpr int N = decltype(vectors)::value;
@@ -133,19 +173,20 @@ void norm_gradient_sums(const NormRows& rows, const NormFactors& factors, void* 
 }
 
 // dx = scale * g + by_x * (x - mean) + constant + added.
-template <class T>
+template <class S>
 void norm_input_gradient(const NormRows& rows, const NormFactors& factors, void* result) {
+  using T = Sum<S>;
   using V = typename Simd<T>::V;
   constexpr int W = Simd<T>::W;
-  const T* x = static_cast<const T*>(rows.x);
-  const T* grad = static_cast<const T*>(rows.grad);
+  const S* x = static_cast<const S*>(rows.x);
+  const S* grad = static_cast<const S*>(rows.grad);
   const T* scale = static_cast<const T*>(factors.scale);
   const T* shift = static_cast<const T*>(factors.shift);
   const T* mean = static_cast<const T*>(factors.mean);
   const T* by_x = static_cast<const T*>(factors.by_x);
   const T* constant = static_cast<const T*>(factors.constant);
-  const T* added = static_cast<const T*>(rows.added);
-  T* dx = static_cast<T*>(result);
+  const S* added = static_cast<const S*>(rows.added);
+  S* dx = static_cast<S*>(result);
   const T slope = static_cast<T>(factors.slope);
   for (int64_t r = 0; r < rows.count; ++r, x += rows.x_stride, grad += rows.grad_stride, dx += rows.channels) {
     for (int64_t c = 0; c < rows.channels; c += W) {
