@@ -6,12 +6,9 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Int32, Int64
-from scipy import sparse
-from scipy.sparse import csgraph
 
-from lartpc_sparse.cluster.numbering import numbered_by_first
+from lartpc_sparse.cluster.connected import connected_components
 from lartpc_sparse.cluster.refinement import RefinementConfig
-from lartpc_sparse.cluster.voxel_graph import near_pairs
 
 __all__ = ["SplitUnconnectedConfig", "split_unconnected"]
 
@@ -38,8 +35,4 @@ def split_unconnected(coords: Int32[np.ndarray, "N D"], clusters: Int64[np.ndarr
     Returns:
         Clusters 0..K-1 in the order of their first voxels.
     """
-    pairs = near_pairs(coords, clusters, 1)
-    ones = np.ones(len(pairs), dtype=np.int8)
-    graph = sparse.coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(coords), len(coords)))
-    found = csgraph.connected_components(graph, directed=False)[1] if len(coords) else np.empty(0, dtype=np.int32)
-    return numbered_by_first(np.where(clusters >= 0, found, -1))
+    return connected_components(coords, clusters)

@@ -77,6 +77,23 @@ def test_empty_one_voxel_and_duplicates():
     assert connected_components(np.array([[4, 4], [4, 4]], np.int32)).tolist() == [0, 0]
 
 
+@settings(max_examples=60, deadline=None)
+@given(voxels())
+def test_without_the_compiled_code(event):
+    coords, labels = event
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("connected", "voxel_graph"):
+            patch.setattr(f"lartpc_sparse.cluster.{module}.missing_reason", lambda: "not built")
+        assert connected_components(coords, labels).tolist() == first_seen(label_image(coords, labels, 7))
+
+
+def test_coordinates_beyond_32_bits():
+    far = 2**40
+    coords = np.array([[far, 0, 0], [far + 1, 1, -1], [0, 0, 0], [far + 2, 2, 0]])
+    assert connected_components(coords).tolist() == [0, 0, 1, 0]
+    assert connected_components(coords, np.array([4, 4, 4, -1])).tolist() == [0, 0, 1, -1]
+
+
 @pytest.mark.usefixtures("without_type_checks")
 def test_refuses_bad_input():
     with pytest.raises(ValueError, match="integers"):
