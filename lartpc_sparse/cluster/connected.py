@@ -55,5 +55,6 @@ def _touching(coords: Int[np.ndarray, "N D"], label: Int64[np.ndarray, " N"]) ->
     if coords.dtype == np.int32 or (coords.min() >= limits.min and coords.max() <= limits.max):
         return near_pairs(coords.astype(np.int32, copy=False), label, 1)
     rows = np.flatnonzero(label >= 0)
-    pairs = rows[cKDTree(coords[rows]).query_pairs(r=1, p=np.inf, output_type="ndarray")]
-    return pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
+    pairs: Int64[np.ndarray, "E 2"] = rows[cKDTree(coords[rows]).query_pairs(r=1, p=np.inf, output_type="ndarray")]
+    same: Int64[np.ndarray, "E 2"] = pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
+    return same
