@@ -127,6 +127,7 @@ void check_batch(const std::vector<int>& counts, int32_t side, int threads) {
     for (const Summand* s : {&from_fine, &by_list}) check_weight_gradient<uint16_t>(*s, m, cout, threads);
     check_transpose<float>(3, cin, cout, threads);
     check_transpose<double>(2, cin, cout, threads);
+    check_transpose<uint16_t>(3, cin, cout, threads);
   }
   for (LartpcMap* map : {same, down, wide, up, back, listed}) lartpc_map_free(map);
   lartpc_index_free(coarse_index);

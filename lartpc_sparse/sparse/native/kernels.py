@@ -193,7 +193,7 @@ def weight_gradient(
 
 def transpose_weight(weight: Float[Tensor, "K C_in C_out"]) -> Float[Tensor, "K C_out C_in"]:
     """The weight of the gradient with respect to the features."""
-    if weight.dtype not in (torch.float32, torch.float64):
+    if weight.dtype not in DTYPES:
         return weight.transpose(1, 2).contiguous()
     weight = weight.contiguous()
     slots, rows, columns = weight.shape

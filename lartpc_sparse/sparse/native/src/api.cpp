@@ -301,13 +301,19 @@ int32_t lartpc_weight_gradient(int32_t dtype, const void* x, int64_t x_stride, i
 int32_t lartpc_transpose_weight(int32_t dtype, const void* w, int64_t slots, int64_t rows, int64_t columns, void* out,
                                 int32_t threads) {
   return guarded<>(-1, [&] {
-    const bool wide = dtype_index(dtype, 2) == LARTPC_FLOAT64;
+    dtype_index(dtype, 3);
     parallel_for(slots, threads, [&](int64_t slot, int) {
       const int64_t at = slot * rows * columns;
-      if (wide) {
-        transpose_slot(static_cast<const double*>(w) + at, rows, columns, static_cast<double*>(out) + at);
+      const auto transpose = [&](auto zero) {
+        using T = decltype(zero);
+        transpose_slot(static_cast<const T*>(w) + at, rows, columns, static_cast<T*>(out) + at);
+      };
+      if (dtype == LARTPC_FLOAT64) {
+        transpose(double{});
+      } else if (dtype == LARTPC_FLOAT32) {
+        transpose(float{});
       } else {
-        transpose_slot(static_cast<const float*>(w) + at, rows, columns, static_cast<float*>(out) + at);
+        transpose(uint16_t{});
       }
     });
     return 0;
