@@ -37,7 +37,7 @@ def draw_curves(found: dict[str, Any], title: str, path: Path) -> None:
             if recall is not None and precision is not None
         ]
         panel.plot(*zip(*known, strict=True), color="C0", label="network, all thresholds")
-        panel.plot(metrics["recall"], metrics["precision"], "o", color="C0", label=f"network, {metrics['threshold']:g}")
+        panel.plot(metrics["recall"], metrics["precision"], "o", color="C0", label="network, as filled")
         points = metrics["baselines"]
         for number, (name, (marker, label)) in enumerate(_MARKERS.items(), start=1):
             if name in points and points[name]["precision"] is not None:

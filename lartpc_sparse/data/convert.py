@@ -24,7 +24,9 @@ from lartpc_sparse.data.single_particles import SingleParticles
 from lartpc_sparse.data.voxel_column import Compression
 from lartpc_sparse.data.writers import READER_KINDS, WRITERS
 from lartpc_sparse.jobs import stopping_at_once
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.schema import BadEventError, UserError
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["main", "reader_config"]
 
@@ -110,7 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--alone", nargs="+", metavar="CLASS", help="every true particle of these classes becomes an event of its own"
     )
-    parser.add_argument("--min-voxels", type=int, default=20, help="with --alone: of a particle (default 20)")
+    parser.add_argument(
+        "--min-voxels",
+        type=int,
+        default=20,
+        help="with --alone: of a particle (default 20); the particle table of its event stays whole",
+    )
     parser.add_argument(
         "--set", action="append", default=[], dest="settings", metavar="reader.key=value", help="option of the reader"
     )
@@ -140,7 +147,7 @@ def _run(options: argparse.Namespace) -> None:
     reader: Reader = config.build()
     plan = config.model_dump(mode="json", exclude={"files"})
     if options.alone:
-        reader = SingleParticles(reader, options.alone, options.min_voxels)
+        reader = _alone(reader, options)
         plan["alone"] = {"classes": list(options.alone), "min_voxels": options.min_voxels}
     if options.output.exists() and any(options.output.samefile(path) for path in reader.files):
         raise UserError(f"{options.output} is one of the files to read; name another output")
@@ -150,6 +157,18 @@ def _run(options: argparse.Namespace) -> None:
         convert(reader, conversion, force=options.force)
     if options.check:
         _check(reader, options.output, options.to)
+
+
+def _alone(reader: Reader, options: argparse.Namespace) -> Reader:
+    try:
+        found = SingleParticles(reader, options.alone, options.min_voxels, skip_bad=options.on_bad_event == "skip")
+    except BadEventError as error:
+        raise BadEventError(f"{error}; with --on-bad-event skip its particles are left out") from error
+    if found.bad_events:
+        logger.warning("%d of %d events were skipped, with all of their particles", found.bad_events, len(reader))
+    if not len(found):
+        raise UserError(f"no particle of {', '.join(options.alone)} has {options.min_voxels} voxels or more")
+    return found
 
 
 def _check(reader: Reader, output: Path, to: str) -> None:

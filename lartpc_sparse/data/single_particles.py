@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,9 @@ from jaxtyping import Int64
 from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.readers import Reader
-from lartpc_sparse.schema import UserError
+from lartpc_sparse.schema import BadEventError, UserError
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["SingleParticles", "instances_of"]
 
@@ -32,19 +35,28 @@ def instances_of(event: Event, classes: Sequence[str] = TRACK_NAMES) -> Int64[np
 class SingleParticles:
     """The particles of another reader's events as a reader (`Reader`) with one particle an event.
 
-    All events are read once, to find the particles. Keys name the file of the event and a number of their own.
+    All events are read once, to find the particles. Keys name the file of the event and a number of their own. The
+    particle table of an event stays whole, as labels may be its rows.
 
     Args:
         reader: of the events.
         classes: names of the true classes whose particles are meant.
         min_voxels: smaller particles are left out.
+        skip_bad: an event that cannot be read is logged, counted in `bad_events` and left out.
 
     Raises:
         UserError: none of the classes is one of the events', or the events lack a label.
-        BadEventError: an event that cannot be read.
+        BadEventError: an event that cannot be read, unless `skip_bad`.
     """
 
-    def __init__(self, reader: Reader, classes: Sequence[str] = TRACK_NAMES, min_voxels: int = 20) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        classes: Sequence[str] = TRACK_NAMES,
+        min_voxels: int = 20,
+        *,
+        skip_bad: bool = False,
+    ) -> None:
         if not set(classes) & set(reader.classes):
             raise UserError(
                 f"no class of the events is called {' or '.join(classes)}; they have {', '.join(reader.classes)}"
@@ -52,10 +64,22 @@ class SingleParticles:
         self._reader = reader
         self._classes = tuple(classes)
         self.image_size, self.classes, self.files = reader.image_size, reader.classes, reader.files
+        # What not every reader has, such as the header of a voxel file.
+        self.voxel_size_mm: float | None = getattr(reader, "voxel_size_mm", None)
+        self.header = getattr(reader, "header", None)
+        self.bad_events = 0
+        self._last: tuple[int, Event] | None = None
         self._where: list[tuple[int, int]] = []
         voxels: list[int] = []
         for index in range(len(reader)):
-            event = reader.read(index)
+            try:
+                event = reader.read(index)
+            except BadEventError as error:
+                if not skip_bad:
+                    raise
+                logger.warning("event skipped: %s", error)
+                self.bad_events += 1
+                continue
             missing = {"semantic", "instance"} - event.labels.keys()
             if missing:
                 raise UserError(f"{event.key}: particles alone need the label {' and '.join(sorted(missing))}")
@@ -83,6 +107,8 @@ class SingleParticles:
         """One particle."""
         key = self.key(index)
         event, number = self._where[index]
-        found = self._reader.read(event)
+        if self._last is None or self._last[0] != event:  # its particles are asked for one after another
+            self._last = event, self._reader.read(event)
+        found = self._last[1]
         alone = found.select(instances_of(found, self._classes) == number)
         return alone.replace(key=key, inverse_index=np.arange(len(alone), dtype=np.int64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -129,6 +129,9 @@ class Head(nn.Module, ABC):
 
 class HeadConfig(PartConfig, ABC):
     """Base of the configurations in `model.heads`."""
+
+    decoding: ClassVar[frozenset[str]] = frozenset()
+    """Options that act on finished outputs alone, so that a training does not depend on them."""
 
     weight: float = Field(1.0, ge=0, description="factor on this head's loss in the sum over heads")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ RegionViewField = Annotated[TransformConfig, OneOf(MaskBoxesConfig, MaskRegionsC
 
 class InpaintConfig(HeadConfig):
     """Configuration of `InpaintHead`."""
+
+    decoding: ClassVar[frozenset[str]] = frozenset(
+        {"threshold", "crossing_share", "keep_probability", "fill", "energy_scale", "calibration", "tune"}
+    )
 
     kind: Literal["inpaint"] = "inpaint"
     region: RegionViewField = MaskBoxesConfig()

@@ -24,7 +24,7 @@ def crossing_thresholds(
     threshold: float,
     share: float,
 ) -> Float64[np.ndarray, " K"]:
-    """The threshold of each candidate: that of its crossing, at least the common one.
+    """The threshold of each candidate: that of its crossing, at least the common one (and `FAINT`).
 
     The F1 of a set of voxels is highest at a threshold of half that F1 (Lipton et al., arXiv:1402.1892). The common
     threshold is the one for all gaps together, most voxels of which belong to showers and are hard to know; where a
@@ -38,7 +38,8 @@ def crossing_thresholds(
         share: a crossing (candidates of a gap that touch) whose probabilities promise an F1 of f has a threshold of
             share x f / 2; 0 leaves the common one everywhere.
     """
-    found = np.full(len(coords), threshold)
+    # Faint ones belong to no crossing and must not be filled where a likelier one of a crossing is not.
+    found = np.full(len(coords), threshold if share == 0 else max(threshold, FAINT))
     joined = np.flatnonzero(probability.astype(np.float64) >= FAINT)
     if share == 0 or not len(joined):
         return found

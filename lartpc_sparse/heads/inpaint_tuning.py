@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Bool, Float32, Int64, Shaped
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
+from lartpc_sparse.heads.inpaint_fill import crossing_thresholds
 from lartpc_sparse.heads.tuning import Tuned, Tuner
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
@@ -31,6 +32,8 @@ LEAST_TRACKS = 20
 """Fewer tracks through gaps calibrate nothing."""
 MOST_EVENTS = 1000
 """Of the events with gaps, the first ones calibrate; they are kept in memory."""
+MOST_CANDIDATES = 30_000_000
+"""As many candidates at most do, and those of one more event: 0.8 GB."""
 NEAR = 2.0
 """Charge counts for a track at most this far from a true voxel, voxels."""
 
@@ -47,9 +50,10 @@ class _Seen:
 class InpaintTuner(Tuner):
     """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
 
-    `InpaintConfig.tune` says which of the two is chosen. `calibration` is such that the median over true tracks through
-    a gap of predicted charge / true charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from
-    all true ones. It stays where fewer than `LEAST_TRACKS` tracks cross a gap.
+    Crossings have the thresholds that `crossing_share` gives them all the while. `InpaintConfig.tune` says which of
+    the two is chosen. `calibration` is such that the median over true tracks through a gap of predicted charge / true
+    charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from all true ones. It stays where
+    fewer than `LEAST_TRACKS` tracks cross a gap.
 
     Args:
         config: of the head.
@@ -60,33 +64,49 @@ class InpaintTuner(Tuner):
         self.counts = VoxelCounts.none(len(THRESHOLDS))
         self._calibrates = "calibration" in config.tune
         self._seen: list[_Seen] = []
+        self._kept = 0
 
     def update(self, output: Mapping[str, Tensor], batch: Batch, plain: Batch | None = None) -> None:
         """See `Tuner.update`; without `plain` true voxels that are no candidates do not count, and nor does charge."""
         candidate = batch.label("candidate").cpu().numpy().astype(bool)
         active = batch.label("active").cpu().numpy().astype(bool)[candidate]
-        probability = torch.sigmoid(output["logit"]).cpu().numpy()
-        self.counts = self.counts + count_activations(active, probability[candidate], THRESHOLDS)
-        if plain is None:
-            return
         columns = {
             "coords": batch.coords.cpu().numpy(),
             "gap": batch.label("gap").cpu().numpy(),
-            "probability": probability,
+            "probability": torch.sigmoid(output["logit"]).cpu().numpy(),
             "energy": output["energy"].cpu().numpy(),
         }
+        fillable = self._fillable(columns, candidate, batch.batch_index().cpu().numpy())
+        self.counts = self.counts + count_activations(active, fillable, THRESHOLDS)
+        if plain is None:
+            return
         lost = -int(active.sum())
         for number, (event, masked) in enumerate(zip(plain.events, batch.events, strict=True)):
             if masked.gaps is None or not len(masked.gaps):
                 continue
             start, stop = batch.offsets[number : number + 2].tolist()
             rows = start + np.flatnonzero(candidate[start:stop])
-            if self._calibrates and len(self._seen) < MOST_EVENTS:
+            if self._calibrates and len(self._seen) < MOST_EVENTS and self._kept < MOST_CANDIDATES:
+                self._kept += len(rows)
                 self._seen.append(_Seen(event, masked.gaps, {name: column[rows] for name, column in columns.items()}))
             lost += int((box_of_voxel(event.coords, masked.gaps) >= 0).sum())
         missed = np.full(len(THRESHOLDS), lost, dtype=np.int64)
         nothing = np.zeros_like(missed)
         self.counts = self.counts + VoxelCounts(nothing, nothing, missed)
+
+    def _fillable(
+        self, columns: Mapping[str, np.ndarray], candidate: Bool[np.ndarray, " N"], event: Int64[np.ndarray, " N"]
+    ) -> Float32[np.ndarray, " K"]:
+        """Probability of the candidates, 0 for those below the threshold of their crossing whatever the common one."""
+        probability: Float32[np.ndarray, " K"] = columns["probability"][candidate]
+        gap = columns["gap"][candidate].astype(np.int64)
+        if self.config.crossing_share == 0 or not len(gap):
+            return probability
+        of_event = gap + event[candidate] * (int(gap.max()) + 1)
+        own = crossing_thresholds(
+            columns["coords"][candidate], probability, of_event, THRESHOLDS[0], self.config.crossing_share
+        )
+        return np.where(probability >= own, probability, np.float32(0.0))
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""

@@ -12,7 +12,14 @@ from jaxtyping import Bool, Int, Int64
 
 from lartpc_sparse.data.prediction_file import Prediction, PredictionFile
 from lartpc_sparse.report.event_choice import Choice, choose_events
-from lartpc_sparse.report.event_scores import EventScores, event_scores, head_classes, match_names, threshold
+from lartpc_sparse.report.event_scores import (
+    EventScores,
+    event_scores,
+    filled_rows,
+    head_classes,
+    match_names,
+    threshold,
+)
 from lartpc_sparse.report.matching import matched_numbers
 from lartpc_sparse.report.packing import pack
 from lartpc_sparse.report.palette import FALSE, FOUND, MISSED, class_colours
@@ -207,7 +214,7 @@ def _gap_views(
         if not {"coords", "active", "probability", "energy", "target_energy"} <= set(table):
             continue
         chosen = threshold(heads.get(head))
-        active, filled = table["active"].astype(np.bool_), table["probability"] >= chosen
+        active, filled = table["active"].astype(np.bool_), filled_rows(table, chosen)
         shown = active | filled
         state = np.where(active, np.where(filled, 0, 1), 2)
         views.append(

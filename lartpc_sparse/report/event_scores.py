@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from lartpc_sparse.data.prediction_file import Prediction, PredictionFile
 from lartpc_sparse.metrics.clustering import clustering_scores
 from lartpc_sparse.report.metrics_file import lookup, names
 from lartpc_sparse.report.training_log import thinned_rows
 
-__all__ = ["EventScores", "event_scores", "head_classes", "match_names", "threshold"]
+__all__ = ["EventScores", "event_scores", "filled_rows", "head_classes", "match_names", "threshold"]
 
 POOL = 400
 """Events that are scored from the predictions when the metrics have no accuracy per event."""
@@ -83,6 +83,12 @@ def threshold(head: Any) -> float:
     return float(value) if isinstance(value, int | float) else 0.5
 
 
+def filled_rows(table: Mapping[str, np.ndarray], chosen: float) -> Bool[np.ndarray, " K"]:
+    """Which candidates are filled: as the file says, or those from the threshold on where it does not."""
+    rows: Bool[np.ndarray, " K"] = table["fill"] > 0 if "fill" in table else table["probability"] >= chosen
+    return rows
+
+
 def _accuracy(prediction: Prediction, key: str, own: Sequence[str], file_classes: Sequence[str]) -> float:
     truth = prediction.truth.get("semantic")
     if truth is None:
@@ -99,6 +105,6 @@ def _rand_index(prediction: Prediction, key: str, own: Sequence[str], file_class
 
 
 def _gap_f1(table: Mapping[str, np.ndarray], chosen: float) -> float:
-    active, filled = table["active"].astype(np.bool_), table["probability"] >= chosen
+    active, filled = table["active"].astype(np.bool_), filled_rows(table, chosen)
     total = int(active.sum() + filled.sum())
     return 2 * int((active & filled).sum()) / total if total else np.nan

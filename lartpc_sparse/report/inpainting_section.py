@@ -80,7 +80,7 @@ def _score_table(metrics: dict[str, Any]) -> Table | None:
         return None
     titles = map(method_name, columns)
     threshold = decimal(metrics.get("threshold"), 2)
-    return Table(f"Scores at the threshold {threshold}", ("", *titles), tuple(rows))
+    return Table(f"Scores of what is filled, threshold {threshold}", ("", *titles), tuple(rows))
 
 
 def _score(scores: Any, keys: tuple[str, ...]) -> Any:
@@ -96,7 +96,7 @@ def _precision_recall(metrics: dict[str, Any]) -> Figure | None:
     spec = lines([Line("all thresholds", recall, precision, TRAIN)], "recall", "precision")
     r, p = as_float(metrics.get("recall")), as_float(metrics.get("precision"))
     if r is not None and p is not None:
-        spec["data"].append(_point(r, p, f"threshold {decimal(metrics.get('threshold'), 2)}"))
+        spec["data"].append(_point(r, p, f"as filled, threshold {decimal(metrics.get('threshold'), 2)}"))
     unit = {"range": [0, 1.02]}
     layout = {"xaxis": axis("recall", **unit), "yaxis": axis("precision", **unit)}
     return Figure("Precision against recall", spec | {"layout": layout}, "Voxels of all gaps together.")

@@ -33,7 +33,7 @@ def training_section(log: TrainingLog | None) -> Section:
         why = "no training log" if log is None else "an empty training log"
         text = f"This run has {why}, so there are no loss curves: the weights come from elsewhere."
         return Section("training", "Training", (Note(text),))
-    idle = tuple(term for term in log.terms if not any(curve.values.any() for curve in _curves_of(log, term)))
+    idle = tuple(term for term in log.terms if all(_is_zero(curve) for curve in _curves_of(log, term)))
     losses = tuple(_with_epochs(_loss_figure(log, term), log) for term in log.terms if term not in idle)
     others = (
         _single(log, "lr", "learning rate", TRAIN, smooth=False),  # a mean would blur its steps
@@ -57,6 +57,11 @@ def training_section(log: TrainingLog | None) -> Section:
         blocks.append(Note(f"Values that were not finite and are not drawn: {listed}."))
     lead = "Thin: every recorded value (thinned when there are many). Thick: running mean over 2\u2009% of them."
     return Section("training", "Training", tuple(blocks), lead)
+
+
+def _is_zero(curve: Curve) -> bool:
+    """Whether every value of a curve was logged and is 0."""
+    return len(curve) > 0 and not curve.dropped and not curve.values.any()
 
 
 def _waiting(waited: Curve) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lartpc_sparse.cluster.gaps import filled_event
+from lartpc_sparse.cluster.gaps import BridgesConfig, filled_event
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.dataset import EventDataset, bad_event_reason, event_rng
 from lartpc_sparse.data.event import Event
@@ -58,6 +58,7 @@ def filling_inputs(config: ChainConfig, files: list[Any]) -> dict[str, Any]:
         "files": files,
         "weights": None if weights is None else weights_identity(find_weights(weights)),
         "model": None if weights is None else tuned(find_weights(weights)).model,
+        "line": BridgesConfig().model_dump(mode="json"),  # what neither names, by which lines and candidates go
     }
 
 

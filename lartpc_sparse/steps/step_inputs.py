@@ -7,6 +7,7 @@ from typing import Any
 
 from lartpc_sparse.config import ChainConfig
 from lartpc_sparse.data.readers import ReaderConfig
+from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.steps.fill_step import filling_inputs
 from lartpc_sparse.steps.run_folder import RunFolder, file_identity, weights_identity
 from lartpc_sparse.weights import find_weights
@@ -28,7 +29,7 @@ def step_inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, 
         return {
             "seed": config.run.seed,
             "data": data,
-            "model": _without_evaluation(section["model"]),
+            "model": _without_decoding(_without_evaluation(section["model"]), config.model),
             "train": _without_habits(section.get("train")),
             "files": [_reader_files(config, "train"), _reader_files(config, "validation")],
             "overlay": _overlay_files(config, "train", "validation"),
@@ -82,6 +83,16 @@ def _without_evaluation(model: dict[str, Any]) -> dict[str, Any]:
     """The model without the options that act in the step evaluate alone."""
     heads = {
         name: {option: value for option, value in head.items() if option != "evaluate"}
+        for name, head in model["heads"].items()
+    }
+    return {**model, "heads": heads}
+
+
+def _without_decoding(model: dict[str, Any], config: ModelConfig | None) -> dict[str, Any]:
+    """The model without the options that act on finished outputs alone."""
+    assert config is not None
+    heads = {
+        name: {option: value for option, value in head.items() if option not in config.heads[name].decoding}
         for name, head in model["heads"].items()
     }
     return {**model, "heads": heads}

@@ -9,7 +9,7 @@ from labelled_events import head_batch, make_event
 from pydantic import ValidationError
 
 from lartpc_sparse.cluster.gaps import voxels_of_line
-from lartpc_sparse.data.batch import collate
+from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.masked_view import MaskedShare
 from lartpc_sparse.data.prediction_file import Prediction
@@ -17,7 +17,9 @@ from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
 from lartpc_sparse.heads.inpaint_crossings import owners
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
+from lartpc_sparse.heads.inpaint_tuning import InpaintTuner
 from lartpc_sparse.network import ModelConfig, Network
+from lartpc_sparse.report.event_scores import _gap_f1 as event_f1
 
 SLAB = {"kind": "slabs", "fixed": [{"axis": 0, "first": 14, "width": 5}]}
 CLASSES = ("HIP", "MIP", "shower", "delta", "Michel", "low_energy")
@@ -148,6 +150,60 @@ def test_missed_voxels_count_though_they_were_no_candidates() -> None:
     result = evaluator.result()
     assert result["recall"] == pytest.approx(1 / len(true))
     assert result["voxels"]["true"] == [len(true)]
+
+
+def test_what_the_file_says_was_filled_counts_and_not_the_threshold() -> None:
+    event = two_tracks()
+    inside = (event.coords[:, 0] >= 14) & (event.coords[:, 0] < 19)
+    true, energy = event.coords[inside], event.energy[inside]
+    prediction = prediction_of(event, true, energy, np.ones(len(true)))
+    prediction.tables["gaps"]["fill"][1:] = 0  # as for crossings, whose thresholds are higher
+    evaluator = InpaintEvaluator(InpaintEvaluationConfig(), "gaps", CLASSES, 0.5)
+    evaluator.update(prediction)
+    result = evaluator.result()
+    assert result["recall"] == pytest.approx(1 / len(true))
+    assert result["voxels"]["predicted"] == [1]
+    prediction.tables["gaps"]["active"][:] = True
+    assert event_f1(prediction.tables["gaps"], 0.5) == pytest.approx(2 / (1 + len(true)))
+
+
+def crossing_output(batch: Batch, probability: float) -> dict[str, torch.Tensor]:
+    """True voxels are certain, false ones beside them have one probability."""
+    logit = torch.where(batch.labels["active"], 20.0, float(np.log(probability / (1 - probability))))
+    return {"logit": logit, "energy": torch.ones(batch.num_voxels)}
+
+
+@pytest.mark.parametrize(("share", "thin"), [(0.0, False), (0.9, True)])
+def test_a_crossing_has_a_threshold_of_its_own(share: float, thin: bool) -> None:
+    settings = {"region": {"kind": "mask_regions", "regions": [SLAB]}, "threshold": 0.1, "crossing_share": share}
+    config = InpaintConfig.model_validate(settings)
+    batch = head_batch(config, [two_tracks()])
+    output = crossing_output(batch, 0.12)
+    (table,) = config.build(in_channels=2, dim=3).decode(output, batch, None).tables
+    assert table["active"].any()
+    assert (table["fill"][table["active"]] > 0).all()
+    assert (table["fill"][~table["active"]] > 0).any() != thin
+
+    tuner = config.build(in_channels=2, dim=3).tuner()
+    assert tuner is not None
+    tuner.update(output, batch)
+    trials = {trial["threshold"]: trial["f1"] for trial in tuner.result().trials}
+    assert (trials[0.1] == 1) == thin  # what is tried is what is filled
+    assert trials[0.14] == 1
+
+
+def test_few_events_are_kept_for_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = InpaintConfig.model_validate({"region": {"kind": "mask_regions", "regions": [SLAB]}})
+    plain = collate([two_tracks() for _ in range(5)])
+    batch = head_batch(config, [two_tracks() for _ in range(5)])
+    sizes = []
+    for name, most in (("MOST_EVENTS", 1000), ("MOST_EVENTS", 2), ("MOST_CANDIDATES", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lartpc_sparse.heads.inpaint_tuning.{name}", most)
+            tuner = InpaintTuner(config)
+            tuner.update(crossing_output(batch, 0.12), batch, plain)
+            sizes.append(len(tuner._seen))
+    assert sizes == [5, 2, 1]
 
 
 def test_made_up_voxels_belong_to_the_nearest_true_one() -> None:

@@ -128,3 +128,10 @@ def test_crossing_thresholds_are_half_of_the_best_f1_of_each_crossing() -> None:
     assert len(np.unique(found)) == 3
     assert (crossing_thresholds(coords, probability, gap, 0.2, 0.0) == 0.2).all()
     assert len(crossing_thresholds(coords[:0], probability[:0], gap[:0], 0.2, 0.9)) == 0
+
+
+def test_a_faint_candidate_is_not_filled_where_a_likelier_one_is_not() -> None:
+    coords = np.array([[x, 0, 0] for x in range(6)], np.int32)
+    probability = np.array([0.9, 0.9, 0.9, 0.2, 0.045, 0.9])
+    found = crossing_thresholds(coords, probability, np.zeros(6, np.int64), 0.02, 0.7)
+    assert (probability >= found).tolist() == [True, True, True, False, False, True]

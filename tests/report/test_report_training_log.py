@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lartpc_sparse.report.blocks import Note
 from lartpc_sparse.report.training_log import TrainingLog, read_training_log, running_mean, thinned_rows
 from lartpc_sparse.report.training_section import training_section
 from lartpc_sparse.schema import UserError
@@ -113,3 +114,10 @@ def test_a_term_that_is_0_throughout_is_named_and_not_drawn(tmp_path):
     figures, note, *_ = section.blocks
     assert [figure.title for figure in figures.figures] == ["total loss", "gaps: track"]
     assert note.text == "Terms that are 0 throughout, without a figure: gaps: nontrack."
+
+
+def test_a_term_that_is_never_finite_is_not_called_0(tmp_path):
+    header = "step,epoch,train/loss,train/gaps/track\n"
+    section = training_section(read_training_log(log_of(tmp_path, header + "0,0,nan,0.0\n1,0,nan,0.0\n")))
+    notes = [block.text for block in section.blocks if isinstance(block, Note)]
+    assert "Terms that are 0 throughout, without a figure: gaps: track." in notes

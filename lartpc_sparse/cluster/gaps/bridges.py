@@ -55,7 +55,7 @@ class Bridges:
 
 
 def find_bridges(exits: Exits, config: BridgesConfig, *, each: int) -> Bridges:
-    """Pairs of exits of one gap, on different faces or far apart on one, that continue each other.
+    """Pairs of exits of one gap, on different faces, that continue each other.
 
     Args:
         exits: of all gaps.
