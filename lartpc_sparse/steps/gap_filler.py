@@ -23,7 +23,7 @@ from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import Engine
 from lartpc_sparse.weights import Description, describe, load_weights
-from lartpc_sparse.weights.export import tuned_model
+from lartpc_sparse.weights.tuned_model import tuned_model
 
 __all__ = ["Filled", "Filler", "NetworkFiller", "plain_filler", "tuned"]
 

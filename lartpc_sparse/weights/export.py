@@ -9,15 +9,15 @@ from typing import Any
 
 import yaml
 
-from lartpc_sparse.heads.tuning import with_settings
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.card import card_text
 from lartpc_sparse.weights.catalogue import card_of, find_weights, packaged_names, sha256_of
 from lartpc_sparse.weights.description import Description, describe, read_state
+from lartpc_sparse.weights.tuned_model import tuned_model
 from lartpc_sparse.weights.weights_file import SUFFIX, Storage, write_weights
 
-__all__ = ["export_weights", "tuned_model"]
+__all__ = ["export_weights"]
 
 
 def export_weights(
@@ -81,25 +81,6 @@ def _chain_without_training(run: Path) -> dict[str, Any] | None:
         raise UserError(f"{run / 'config.yaml'} cannot be read ({error}); run the chain again") from error
     usable = isinstance(chain, dict) and chain.get("weights") and chain.get("model")
     return chain if usable else None
-
-
-def tuned_model(path: Path, model: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
-    """The model with the decoding settings that the step `tune` has chosen with these weights.
-
-    Args:
-        path: of the weights.
-        model: of the chain.
-        folder: of the run that tuned; None: the one that trained.
-    """
-    folder = path.parent.parent if folder is None else folder
-    try:
-        tuned = json.loads((folder / "tuned.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return dict(model)
-    if tuned.get("weights_sha256") != sha256_of(path):
-        return dict(model)
-    heads = {name: with_settings(head, tuned["settings"].get(name, {})) for name, head in model["heads"].items()}
-    return {**model, "heads": heads}
 
 
 def _about(described: Description, trained_on: str | None) -> dict[str, Any]:

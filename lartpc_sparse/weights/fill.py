@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.catalogue import find_weights
 from lartpc_sparse.weights.description import Description, describe
+from lartpc_sparse.weights.tuned_model import tuned_model
 
 __all__ = ["fill_from_weights"]
 
@@ -17,10 +19,10 @@ __all__ = ["fill_from_weights"]
 def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
     """A chain as plain values, with the model and the transforms of its `weights`.
 
-    `model` is laid over that of the weights, key by key; a part of another `kind` replaces theirs. The heads that the
-    chain lists are all that it has, those without entries as they are in the weights; without a list, all of the
-    weights. `data.transforms` replaces theirs as a whole. A chain that says both in full, as a resolved one does,
-    can be read without the file.
+    Weights of a run come with what its step `tune` has chosen. `model` is laid over that of the weights, key by key; a
+    part of another `kind` replaces theirs. The heads that the chain lists are all that it has, those without entries as
+    they are in the weights; without a list, all of the weights. `data.transforms` replaces theirs as a whole. A chain
+    that says both in full, as a resolved one does, can be read without the file.
 
     Args:
         chain: sections by name; `weights` may be absent.
@@ -33,12 +35,13 @@ def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(source, str) or not source:
         return filled
     try:
-        found = describe(find_weights(source))
+        path = find_weights(source)
+        found = describe(path)
     except UserError as error:
         if _is_resolved(filled):
             return filled
         raise ValueError(f"weights: {error}") from error
-    return _filled(filled, found)
+    return _filled(filled, replace(found, model=tuned_model(path, found.model)))
 
 
 def _is_resolved(chain: Mapping[str, Any]) -> bool:

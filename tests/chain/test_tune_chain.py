@@ -45,6 +45,15 @@ def test_the_chosen_settings_predict_and_go_with_the_weights(
     export_weights(str(folder), "mine", output)
     assert describe(output).model["heads"]["gaps"]["threshold"] == tuned["settings"]["gaps"]["threshold"]
 
+    from lartpc_sparse.config import ChainConfig
+
+    chain = {"run": {"output_dir": str(tmp_path / "next")}, "weights": str(folder), "predict": {}}
+    chain |= {"model": {"heads": {"gaps": {"kind": "inpaint", "tune": ["calibration"]}}}}
+    chain |= {"data": {"test": {"kind": "sample", "split": "test", "limit": 2}}}
+    following = ChainConfig.model_validate(chain).model
+    assert following is not None
+    assert following.heads["gaps"].threshold == tuned["settings"]["gaps"]["threshold"]  # type: ignore[attr-defined]
+
 
 def test_predicting_before_tuning_is_refused(
     small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]

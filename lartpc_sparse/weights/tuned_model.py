@@ -1,0 +1,32 @@
+"""What the step `tune` has chosen for weights, laid over their model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lartpc_sparse.heads.tuning import with_settings
+from lartpc_sparse.weights.catalogue import sha256_of
+
+__all__ = ["tuned_model"]
+
+
+def tuned_model(path: Path, model: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """The model with the decoding settings that the step `tune` has chosen with these weights.
+
+    Args:
+        path: of the weights.
+        model: of the chain.
+        folder: of the run that tuned; None: the one that trained.
+    """
+    folder = path.parent.parent if folder is None else folder
+    try:
+        tuned = json.loads((folder / "tuned.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return dict(model)
+    if tuned.get("weights_sha256") != sha256_of(path):
+        return dict(model)
+    heads = {name: with_settings(head, tuned["settings"].get(name, {})) for name, head in model["heads"].items()}
+    return {**model, "heads": heads}
