@@ -23,6 +23,7 @@ from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
+from lartpc_sparse.heads.inpaint_charge import ChargeFactor, charge_factors, gap_widths
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds, filled_energy
 from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
@@ -79,8 +80,10 @@ class InpaintConfig(HeadConfig):
         gt=0,
         description="factor on all predicted energies, back to the unit of the file if a transform changed it",
     )
-    calibration: float = Field(
-        1.0, gt=0, description="another such factor, chosen by `tune` so that tracks' charge is right"
+    calibration: ChargeFactor = Field(
+        1.0,
+        description="another such factor, chosen by `tune` so that tracks' charge is right; pairs of gap width "
+        "(voxels) and factor let it go with the width",
     )
     tune: tuple[Literal["threshold", "calibration"], ...] = Field(
         ("threshold", "calibration"),
@@ -197,7 +200,7 @@ class InpaintHead(Head):
         columns = {
             "coords": batch.coords,
             "probability": probability,
-            "energy": output["energy"] * (self.config.energy_scale * self.config.calibration),
+            "energy": output["energy"] * self.config.energy_scale,
             "active": batch.labels["active"],
             "target_energy": batch.labels["target_energy"],
             "gap": batch.labels["gap"],
@@ -206,8 +209,11 @@ class InpaintHead(Head):
         bounds = torch.searchsorted(rows, batch.offsets).tolist()
         all_of = {name: column[rows].cpu().numpy() for name, column in columns.items()}
         tables = []
-        for start, stop in itertools.pairwise(bounds):
+        for event, (start, stop) in zip(batch.events, itertools.pairwise(bounds), strict=True):
             table = {name: column[start:stop] for name, column in all_of.items()}
+            if stop > start and event.gaps is not None:
+                factor = charge_factors(self.config.calibration, gap_widths(event.gaps))
+                table["energy"] = (table["energy"] * factor[table["gap"]]).astype(np.float32)
             table["fill"] = self.config.fill_of(table)
             keep = (table["probability"] >= self.config.keep_probability) | table["active"] | (table["fill"] > 0)
             tables.append({name: column[keep] for name, column in table.items()})

@@ -18,6 +18,7 @@ from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
+from lartpc_sparse.heads.inpaint_charge import fitted_factor
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds
 from lartpc_sparse.heads.tuning import Tuned, Tuner
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["InpaintTuner"]
 
-LEAST_TRACKS = 20
-"""Fewer tracks through gaps calibrate nothing."""
 MOST_EVENTS = 1000
 """Of the events with gaps, the first ones calibrate; they are kept in memory."""
 MOST_CANDIDATES = 30_000_000
@@ -52,8 +51,8 @@ class InpaintTuner(Tuner):
 
     Crossings have the thresholds that `crossing_share` gives them all the while. `InpaintConfig.tune` says which of
     the two is chosen. `calibration` is such that the median over true tracks through a gap of predicted charge / true
-    charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from all true ones. It stays where
-    fewer than `LEAST_TRACKS` tracks cross a gap.
+    charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from all true ones; with many tracks
+    and gaps of several widths it goes with the width (`fitted_factor`). It stays where too few tracks cross a gap.
 
     Args:
         config: of the head.
@@ -117,13 +116,17 @@ class InpaintTuner(Tuner):
         if "threshold" in self.config.tune:
             threshold = THRESHOLDS[int(f1.argmax())] if known else threshold
             settings["threshold"] = threshold
-        ratios = [ratio for seen in self._seen for ratio in self._charge_ratios(seen, threshold)]
-        if len(ratios) >= LEAST_TRACKS and np.median(ratios) > 0:
-            settings["calibration"] = float(1.0 / np.median(ratios))
+        tracks = [track for seen in self._seen for track in self._charge_ratios(seen, threshold)]
+        factor = fitted_factor([width for width, _ in tracks], [ratio for _, ratio in tracks])
+        if factor is not None:
+            settings["calibration"] = factor
         return Tuned(settings, trials)
 
-    def _charge_ratios(self, seen: _Seen, threshold: float) -> Iterator[float]:
-        """Predicted / true charge of the tracks through the gaps of one event, in the unit that the network learned."""
+    def _charge_ratios(self, seen: _Seen, threshold: float) -> Iterator[tuple[float, float]]:
+        """Width of the gap and predicted / true charge of the tracks through the gaps of one event.
+
+        Charge is in the unit that the network learned.
+        """
         event, columns = seen.event, seen.columns
         tracks = {number: name for number, name in enumerate(event.classes) if name in TRACK_NAMES}
         fill = self.config.model_copy(update={"threshold": threshold}).fill_of(columns)
@@ -144,4 +147,4 @@ class InpaintTuner(Tuner):
         )
         for crossing in crossings:
             if crossing.charge > 0:
-                yield crossing.scores["network"].charge / crossing.charge
+                yield crossing.width, crossing.scores["network"].charge / crossing.charge

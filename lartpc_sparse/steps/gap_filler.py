@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,9 @@ from lartpc_sparse.heads.gap_view import MaskRegionsConfig
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import Engine
-from lartpc_sparse.weights import Description, describe, load_weights
-from lartpc_sparse.weights.tuned_model import tuned_model
+from lartpc_sparse.weights import Description, describe_tuned, load_weights
 
-__all__ = ["Filled", "Filler", "NetworkFiller", "plain_filler", "tuned"]
+__all__ = ["Filled", "Filler", "NetworkFiller", "plain_filler"]
 
 Boxes = Int64[np.ndarray, "R 2 D"]
 Filled = tuple[Boxes, Fill]
@@ -56,16 +54,6 @@ def drawn_boxes(event: Event, regions: Sequence[RegionConfig], rng: np.random.Ge
     return np.concatenate([region.boxes(event.coords, event.image_size, rng) for region in regions])
 
 
-def tuned(path: Path) -> Description:
-    """What weights say of themselves, with the threshold that the step `tune` of their run has chosen.
-
-    Raises:
-        UserError: see `describe`.
-    """
-    described = describe(path)
-    return replace(described, model=tuned_model(path, described.model))
-
-
 class NetworkFiller:
     """Fills gaps with the inpainting head of trained weights; a `Filler`.
 
@@ -82,7 +70,7 @@ class NetworkFiller:
     """
 
     def __init__(self, path: Path, regions: Sequence[RegionConfig], engine: Engine, device: str) -> None:
-        described = tuned(path)
+        described = describe_tuned(path)
         model = described.model_config()
         name = model.masking_head
         head = None if name is None else model.heads[name]

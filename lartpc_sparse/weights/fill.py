@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.catalogue import find_weights
-from lartpc_sparse.weights.description import Description, describe
-from lartpc_sparse.weights.tuned_model import tuned_model
+from lartpc_sparse.weights.description import Description
+from lartpc_sparse.weights.tuned_model import describe_tuned
 
 __all__ = ["fill_from_weights"]
 
@@ -36,12 +35,12 @@ def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
         return filled
     try:
         path = find_weights(source)
-        found = describe(path)
+        found = describe_tuned(path)
     except UserError as error:
         if _is_resolved(filled):
             return filled
         raise ValueError(f"weights: {error}") from error
-    return _filled(filled, replace(found, model=tuned_model(path, found.model)))
+    return _filled(filled, found)
 
 
 def _is_resolved(chain: Mapping[str, Any]) -> bool:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lartpc_sparse.heads.tuning import with_settings
 from lartpc_sparse.weights.catalogue import sha256_of
+from lartpc_sparse.weights.description import Description, describe
 
-__all__ = ["tuned_model"]
+__all__ = ["describe_tuned", "tuned_model"]
+
+
+def describe_tuned(path: Path) -> Description:
+    """What weights say of themselves, their model with what the step `tune` of their run has chosen.
+
+    Raises:
+        UserError: see `describe`.
+    """
+    described = describe(path)
+    return replace(described, model=tuned_model(path, described.model))
 
 
 def tuned_model(path: Path, model: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import yaml
 
 from lartpc_sparse.data.prediction_file import PredictionFile
 from lartpc_sparse.run import main
+from lartpc_sparse.weights import describe_tuned, find_weights
 
 Arguments = Callable[..., list[str]]
 
@@ -84,5 +85,7 @@ def test_the_demo_as_it_stands_runs_on_a_few_events(demo_chain: list[str], tmp_p
     assert main(demo_chain) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(metrics["heads"]) == {"semantic", "particles", "gaps"}
-    assert (tmp_path / "run" / "tuned.json").is_file()
+    chosen = json.loads((tmp_path / "run" / "tuned.json").read_text())["settings"]
+    of_run = describe_tuned(find_weights(str(tmp_path / "run"))).model_config().heads["gaps"].model_dump()
+    assert {name: of_run[name] for name in chosen["gaps"]} == chosen["gaps"]
     assert (tmp_path / "run" / "report.html").is_file()
