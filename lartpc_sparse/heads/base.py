@@ -85,7 +85,13 @@ class Evaluator(ABC):
 
 
 class Head(nn.Module, ABC):
-    """Turns the features of its streams into predictions for one task."""
+    """Turns the features of its streams into predictions for one task.
+
+    Attributes:
+        averages_networks: `average` takes outputs of several networks, not only of copies of the events.
+    """
+
+    averages_networks: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:

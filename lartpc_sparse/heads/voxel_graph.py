@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float32, Int32, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -120,6 +120,8 @@ def every_so_many(kind: Int64[Tensor, " E"], most: int) -> Int64[Tensor, " M"]:
 class VoxelGraphHead(InstanceHead):
     """A linear layer to the features of the voxels, and two layers that score an edge."""
 
+    averages_networks: ClassVar[bool] = False
+
     def __init__(self, config: VoxelGraphConfig, in_channels: int, dim: int) -> None:
         super().__init__()
         self.config: VoxelGraphConfig = config
@@ -129,9 +131,14 @@ class VoxelGraphHead(InstanceHead):
         self.score = nn.Linear(config.hidden, 1)
 
     def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
-        """`features` (N, F) of the voxels."""
-        del batch
-        return {"features": self.describe(features["graph"].feats).float()}
+        """`features` (N, F) of the voxels, and their `coords` (N, D), in which those see the way between two ends."""
+        return {"features": self.describe(features["graph"].feats).float(), "coords": batch.coords.float()}
+
+    def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """Those of K copies side by side, (N, K F) and (N, K D): an edge then has the mean of its scores in each."""
+        if len(outputs) == 1:
+            return outputs[0]
+        return {name: torch.cat([output[name] for output in outputs], dim=1) for name in ("features", "coords")}
 
     def logits(
         self, features: Float[Tensor, "N F"], coords: Int64[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
@@ -198,17 +205,28 @@ class VoxelGraphHead(InstanceHead):
         """Edges (E, 2) between the voxels of one event and class, and their scores (E,), 0..1.
 
         Args:
-            output: of the head.
+            output: of the head; without `coords` features see the voxels where they are.
             batch: its voxels.
             classes: number of the head's class of each voxel, -1 for none.
             edges: of each class: reach, and whether with far ones; all that are learned when left out.
         """
         pairs = self._pairs(batch, classes, edges or [self._all_edges] * len(self.config.classes))
+        copies = zip(
+            torch.split(output["features"], self.config.features, dim=1),
+            torch.split(output.get("coords", batch.coords), batch.coords.shape[1], dim=1),
+            strict=True,
+        )
+        scores = [self._scores(features, coords.int(), pairs) for features, coords in copies]
+        return pairs.numpy(), scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
+
+    def _scores(
+        self, features: Float[Tensor, "N F"], coords: Int32[Tensor, "N D"], pairs: Int64[Tensor, "E 2"]
+    ) -> Float32[np.ndarray, " E"]:
         if missing_reason() is None:
             layers = EdgeLayers(self.place, self.compare, self.score)
-            return pairs.numpy(), compiled_scores(layers, output["features"], batch.coords, pairs.numpy())
-        scores = torch.sigmoid(self.logits(output["features"], batch.coords.long(), pairs.to(batch.coords.device)))
-        return pairs.numpy(), scores.cpu().numpy().astype(np.float32)
+            return compiled_scores(layers, features, coords, pairs.numpy())
+        scores = torch.sigmoid(self.logits(features, coords.long(), pairs.to(coords.device)))
+        return scores.cpu().numpy().astype(np.float32)
 
     def clusters(
         self, output: Mapping[str, Tensor], batch: Batch, classes: Int64[np.ndarray, " N"]

@@ -11,6 +11,7 @@ from lartpc_sparse.config import TilesConfig
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
 from lartpc_sparse.network import Network
+from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.tiled_outputs import tiled_outputs
 
 __all__ = ["Predictor"]
@@ -50,6 +51,13 @@ class Predictor:
         averaged = tuple(name for name in heads if name in self.averaged)
         if not averaged:
             return outputs
+        for name in averaged:
+            head = self.first.head(name)
+            if len(self.networks) > 1 and not head.averages_networks:
+                raise UserError(
+                    f"{name}: what {type(head).__name__} says is read by its own network alone, so that copies of an "
+                    "event can be averaged and networks cannot; name the other heads in predict.average_heads"
+                )
         found = {name: [outputs[name]] for name in averaged}
         for network in self.networks[1:]:
             for name, output in tiled_outputs(network, batch, averaged, self.tiles).items():

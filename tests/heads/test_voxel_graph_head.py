@@ -45,7 +45,7 @@ class TestVoxelGraphHead(HeadContract):
 
     def shapes(self, n: int, dim: int) -> dict[str, tuple[int, ...]]:
         assert isinstance(self.config, VoxelGraphConfig)
-        return {"features": (n, self.config.features)}
+        return {"features": (n, self.config.features), "coords": (n, dim)}
 
     def scores(self, batch: Batch, output: dict[str, Tensor]) -> dict[str, Any]:
         plain = self.head

@@ -14,12 +14,14 @@ from lartpc_sparse.config import PredictConfig
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
+from lartpc_sparse.heads import VoxelGraphHead
 from lartpc_sparse.network import ModelConfig, Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse.engines import registry
 from lartpc_sparse.steps.averaged_outputs import Predictor
 
 SIZE = (16, 16, 16)
+Scores = dict[tuple[int, int], float]
 HEADS = ("semantic", "gaps", "particles")
 
 
@@ -36,7 +38,7 @@ def event(number: int, voxels: int = 500, size: tuple[int, ...] = SIZE) -> Event
 def network(seed: int, *heads: str, dim: int = 3) -> Network:
     """Random weights, and statistics of the norms that matter."""
     torch.manual_seed(seed)
-    kinds = {"semantic": "semantic", "gaps": "inpaint", "particles": "spatial_embedding"}
+    kinds = {"semantic": "semantic", "gaps": "inpaint", "particles": "spatial_embedding", "graph": "voxel_graph"}
     model = ModelConfig.model_validate(
         {
             "dim": dim,
@@ -181,6 +183,47 @@ def test_a_head_that_cannot_be_averaged_says_so_or_is_left_out() -> None:
     for key in ("embedding", "margin", "seediness"):
         assert torch.equal(logits(some, batch, "particles", key), logits(Predictor((made,)), batch, "particles", key))
     assert not torch.equal(logits(some, batch), logits(Predictor((made,)), batch))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_edge_has_the_mean_of_its_scores_in_all_copies(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not compiled:
+        monkeypatch.setattr("lartpc_sparse.heads.voxel_graph.missing_reason", lambda: "not wanted")
+    made, batch = network(0, "graph"), collate([event(0), event(1, 50)])
+    config = SymmetryConfig(symmetries="all", count=5)
+    head = made.head("graph")
+    assert isinstance(head, VoxelGraphHead)
+    classes = np.arange(batch.num_voxels) % 2
+
+    def by_pair(found: Batch, name_of: np.ndarray, averaged: tuple[str, ...], copies: SymmetryConfig | None) -> Scores:
+        with torch.inference_mode():
+            output = Predictor((made,), copies, averaged).outputs(found, ("graph",))["graph"]
+            own = np.empty(found.num_voxels, dtype=np.int64)
+            own[name_of] = classes
+            pairs, scores = head.scored_edges(output, found, own)
+        number = np.argsort(name_of)[pairs]
+        return {(min(ends), max(ends)): float(score) for ends, score in zip(number.tolist(), scores, strict=True)}
+
+    each = []
+    for frame in symmetries(config, SIZE):
+        copy = moved_batch(batch, frame)
+        each.append(by_pair(copy.batch, copy.rows.numpy(), (), None))
+    found = by_pair(batch, np.arange(batch.num_voxels), ("graph",), config)
+    assert len(found) > 100
+    assert len(each) == 5
+    spread = [abs(each[0][pair] - each[1][pair]) for pair in found]
+    assert max(spread) > 1e-3  # copies are seen differently
+    for pair, score in found.items():
+        assert score == pytest.approx(sum(one[pair] for one in each) / 5, abs=1e-4)
+
+
+def test_edges_are_not_averaged_over_networks() -> None:
+    members, batch = tuple(network(seed, "semantic", "graph") for seed in range(2)), collate([event(0)])
+    with pytest.raises(UserError, match=r"graph: what VoxelGraphHead says.*predict\.average_heads"):
+        logits(Predictor(members, None, ("semantic", "graph")), batch)
+    some = Predictor(members, None, ("semantic",))
+    first = logits(Predictor(members[:1]), batch, "graph", "features")
+    assert torch.equal(logits(some, batch, "graph", "features"), first)
 
 
 def test_two_dimensions() -> None:
