@@ -25,7 +25,7 @@ from lartpc_sparse.sparse.engines import registry
 from lartpc_sparse.steps.averaged_outputs import Predictor
 from lartpc_sparse.steps.predict_step import predict_batch
 from lartpc_sparse.steps.prediction_data import PredictionDataset, Views, join_views
-from lartpc_sparse.weights import describe_tuned, find_weights, load_weights
+from lartpc_sparse.weights import describe_as_used, find_weights, load_weights
 
 __all__ = ["measure_gaps", "measure_tracks"]
 
@@ -42,7 +42,7 @@ def measure_tracks(options: argparse.Namespace) -> dict[str, Any]:
 
 def _measure(options: argparse.Namespace, reader: Reader) -> dict[str, Any]:
     path = find_weights(options.weights)
-    described = describe_tuned(path)
+    described = describe_as_used(path)
     model = described.model_config()
     name = model.masking_head
     if name is None:

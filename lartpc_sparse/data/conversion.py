@@ -49,6 +49,7 @@ class Conversion:
         plan: what the result depends on besides the input files, for the resume and the attributes of the output.
         on_bad_event: skip: an event that cannot be read becomes an empty one, is logged and counted.
         part_events, writer: events a part; further arguments of the writer.
+        attributes: further ones of the output file.
     """
 
     output: Path
@@ -57,6 +58,7 @@ class Conversion:
     on_bad_event: Literal["fail", "skip"] = "fail"
     part_events: int = 2000
     writer: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -109,6 +111,7 @@ def _make(reader: Reader, conversion: Conversion, plan: str) -> int:
         "converted_files": len(reader.files),
         "skipped_events": len(bad),
         "skipped": json.dumps(dict(list(bad.items())[:NAMED])),
+        **conversion.attributes,
     }
     _merge(reader, conversion, parts, attributes)
     return len(bad)

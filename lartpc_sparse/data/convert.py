@@ -126,7 +126,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="compare OUT with IN, voxel by voxel; only that if OUT is there",
     )
-    parser.add_argument("--on-bad-event", choices=("fail", "skip"), default="fail", help="skip: it becomes empty")
+    parser.add_argument(
+        "--on-bad-event",
+        choices=("fail", "skip"),
+        default="fail",
+        help="skip: it becomes empty (with --alone: its particles are left out, and counted in OUT)",
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it holds something else")
     parser.add_argument("--part-events", type=int, default=2000, help="events a resumable part (default 2000)")
     return parser
@@ -146,20 +151,25 @@ def _run(options: argparse.Namespace) -> None:
     config = reader_config(options.input, options.kind, settings)
     reader: Reader = config.build()
     plan = config.model_dump(mode="json", exclude={"files"})
+    attributes: dict[str, int] = {}
     if options.alone:
-        reader = _alone(reader, options)
+        alone = _alone(reader, options)
+        attributes = {"source_events": len(reader), "source_events_skipped": alone.bad_events}
+        reader = alone
         plan["alone"] = {"classes": list(options.alone), "min_voxels": options.min_voxels}
     if options.output.exists() and any(options.output.samefile(path) for path in reader.files):
         raise UserError(f"{options.output} is one of the files to read; name another output")
     writer = {} if options.compression in (None, "lz4") else {"compression": options.compression}
-    conversion = Conversion(options.output, options.to, plan, options.on_bad_event, options.part_events, writer)
+    conversion = Conversion(
+        options.output, options.to, plan, options.on_bad_event, options.part_events, writer, attributes
+    )
     if not (options.check and options.output.exists() and not options.force):
         convert(reader, conversion, force=options.force)
     if options.check:
         _check(reader, options.output, options.to)
 
 
-def _alone(reader: Reader, options: argparse.Namespace) -> Reader:
+def _alone(reader: Reader, options: argparse.Namespace) -> SingleParticles:
     try:
         found = SingleParticles(reader, options.alone, options.min_voxels, skip_bad=options.on_bad_event == "skip")
     except BadEventError as error:

@@ -19,7 +19,7 @@ from lartpc_sparse.schema import BadEventError, UserError
 from lartpc_sparse.steps.gap_filler import Filler, NetworkFiller, plain_filler
 from lartpc_sparse.steps.run_folder import RunFolder, weights_identity
 from lartpc_sparse.steps.setup import choose_device, choose_engine, set_matmul_precision
-from lartpc_sparse.weights import describe_tuned, find_weights
+from lartpc_sparse.weights import describe_as_used, find_weights
 
 __all__ = ["filling_inputs", "on_filled_events", "run_filling"]
 
@@ -57,7 +57,7 @@ def filling_inputs(config: ChainConfig, files: list[Any]) -> dict[str, Any]:
         "inpaint": config.inpaint.model_dump(mode="json"),
         "files": files,
         "weights": None if weights is None else weights_identity(find_weights(weights)),
-        "model": None if weights is None else describe_tuned(find_weights(weights)).model,
+        "model": None if weights is None else describe_as_used(find_weights(weights)).model,
         "line": BridgesConfig().model_dump(mode="json"),  # what neither names, by which lines and candidates go
     }
 

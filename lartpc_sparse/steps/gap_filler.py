@@ -21,7 +21,7 @@ from lartpc_sparse.heads.gap_view import MaskRegionsConfig
 from lartpc_sparse.network import Network
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.sparse import Engine
-from lartpc_sparse.weights import Description, describe_tuned, load_weights
+from lartpc_sparse.weights import Description, describe_as_used, load_weights
 
 __all__ = ["Filled", "Filler", "NetworkFiller", "plain_filler"]
 
@@ -70,7 +70,7 @@ class NetworkFiller:
     """
 
     def __init__(self, path: Path, regions: Sequence[RegionConfig], engine: Engine, device: str) -> None:
-        described = describe_tuned(path)
+        described = describe_as_used(path)
         model = described.model_config()
         name = model.masking_head
         head = None if name is None else model.heads[name]

@@ -5,7 +5,7 @@ from lartpc_sparse.weights.checkpoint import BEST, CHECKPOINT_KEY, LAST, read_ch
 from lartpc_sparse.weights.description import Description, describe, read_state
 from lartpc_sparse.weights.fill import fill_from_weights
 from lartpc_sparse.weights.load import differences, load_weights
-from lartpc_sparse.weights.tuned_model import describe_tuned
+from lartpc_sparse.weights.run_settings import describe_as_used
 from lartpc_sparse.weights.weights_file import Storage, write_weights
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Storage",
     "card_of",
     "describe",
-    "describe_tuned",
+    "describe_as_used",
     "differences",
     "fill_from_weights",
     "find_weights",

@@ -14,7 +14,7 @@ from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.card import card_text
 from lartpc_sparse.weights.catalogue import card_of, find_weights, packaged_names, sha256_of
 from lartpc_sparse.weights.description import Description, describe, read_state
-from lartpc_sparse.weights.tuned_model import tuned_model
+from lartpc_sparse.weights.run_settings import model_as_used
 from lartpc_sparse.weights.weights_file import SUFFIX, Storage, write_weights
 
 __all__ = ["export_weights"]
@@ -61,7 +61,7 @@ def export_weights(
     if scores:
         about["metrics"] = scores
     state = read_state(path)
-    model = tuned_model(path, described.model if chain is None else chain["model"], folder)
+    model = model_as_used(path, described.model if chain is None else chain["model"], folder)
     about["parameters"] = sum(value.numel() for value in state.values() if value.is_floating_point())
     about |= {"storage": storage, "model": model, "transforms": list(described.transforms)}
     write_weights(output, state, about, storage)

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from lartpc_sparse.schema import UserError
 from lartpc_sparse.weights.catalogue import find_weights
-from lartpc_sparse.weights.description import Description
-from lartpc_sparse.weights.tuned_model import describe_tuned
+from lartpc_sparse.weights.description import Description, describe
+from lartpc_sparse.weights.run_settings import describe_as_used
 
 __all__ = ["fill_from_weights"]
 
@@ -18,7 +18,8 @@ __all__ = ["fill_from_weights"]
 def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
     """A chain as plain values, with the model and the transforms of its `weights`.
 
-    Weights of a run come with what its step `tune` has chosen. `model` is laid over that of the weights, key by key; a
+    Weights of a run come with its decoding options and what its step `tune` has chosen, unless the chain trains them
+    further. `model` is laid over that of the weights, key by key; a
     part of another `kind` replaces theirs. The heads that the chain lists are all that it has, those without entries as
     they are in the weights; without a list, all of the weights. `data.transforms` replaces theirs as a whole. A chain
     that says both in full, as a resolved one does, can be read without the file.
@@ -35,7 +36,8 @@ def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
         return filled
     try:
         path = find_weights(source)
-        found = describe_tuned(path)
+        # a training begins anew: what was chosen for the network before it is not for the one after
+        found = describe(path) if filled.get("train") is not None else describe_as_used(path)
     except UserError as error:
         if _is_resolved(filled):
             return filled

@@ -11,7 +11,7 @@ import yaml
 
 from lartpc_sparse.data.prediction_file import PredictionFile
 from lartpc_sparse.run import main
-from lartpc_sparse.weights import describe_tuned, find_weights
+from lartpc_sparse.weights import describe_as_used, find_weights
 
 Arguments = Callable[..., list[str]]
 
@@ -86,6 +86,6 @@ def test_the_demo_as_it_stands_runs_on_a_few_events(demo_chain: list[str], tmp_p
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(metrics["heads"]) == {"semantic", "particles", "gaps"}
     chosen = json.loads((tmp_path / "run" / "tuned.json").read_text())["settings"]
-    of_run = describe_tuned(find_weights(str(tmp_path / "run"))).model_config().heads["gaps"].model_dump()
+    of_run = describe_as_used(find_weights(str(tmp_path / "run"))).model_config().heads["gaps"].model_dump()
     assert {name: of_run[name] for name in chosen["gaps"]} == chosen["gaps"]
     assert (tmp_path / "run" / "report.html").is_file()

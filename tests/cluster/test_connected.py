@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from lartpc_sparse.cluster import connected_components
+from lartpc_sparse.sparse.native.graph import near_pairs
+from lartpc_sparse.sparse.native.library import missing_reason
 
 
 def first_seen(ids):
@@ -92,6 +94,15 @@ def test_coordinates_beyond_32_bits():
     coords = np.array([[far, 0, 0], [far + 1, 1, -1], [0, 0, 0], [far + 2, 2, 0]])
     assert connected_components(coords).tolist() == [0, 0, 1, 0]
     assert connected_components(coords, np.array([4, 4, 4, -1])).tolist() == [0, 0, 1, -1]
+
+
+@pytest.mark.parametrize("dim", [5, 9])
+def test_more_axes_than_the_compiled_code_has(dim):
+    coords = np.zeros((4, dim), dtype=np.int32)
+    coords[1], coords[2], coords[3, -1] = 1, 3, -1
+    if missing_reason() is None:
+        assert near_pairs(coords, np.zeros(4, dtype=np.int64), 1) is None
+    assert connected_components(coords).tolist() == [0, 0, 1, 0]
 
 
 @pytest.mark.usefixtures("without_type_checks")

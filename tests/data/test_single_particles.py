@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -77,6 +79,18 @@ class Damaged:
         if index == 1:
             raise BadEventError("event 1 is broken")
         return self._reader.read(index)
+
+
+def test_skipped_events_are_counted_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, alone = tmp_path / "whole.h5", tmp_path / "alone.h5"
+    assert main([SAMPLE.build().files[0], str(whole), "--to", "voxels", "--select", "0:4"]) == 0
+    config = SimpleNamespace(build=Damaged, model_dump=lambda **_: {})
+    monkeypatch.setattr("lartpc_sparse.data.convert.reader_config", lambda *_: config)
+    words = [str(whole), str(alone), "--to", "voxels", "--alone", "HIP", "MIP", "--on-bad-event", "skip"]
+    assert main(words) == 0
+    with h5py.File(alone) as file:
+        assert file.attrs["source_events_skipped"] == 1
+        assert file.attrs["source_events"] == 4
 
 
 def test_a_bad_event_is_left_out_when_asked_and_the_others_are_read_once_for_all_particles() -> None:

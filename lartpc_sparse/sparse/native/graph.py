@@ -12,6 +12,9 @@ from lartpc_sparse.sparse.native.library import check_status, library
 
 __all__ = ["EdgeNetwork", "agglomerate", "near_pairs", "score_edges"]
 
+_MOST_AXES = 4
+"""`MAX_AXES` of the compiled code."""
+
 
 def near_pairs(
     coords: Int32[np.ndarray, "N D"], label: Int64[np.ndarray, " N"], reach: int, far: Sequence[int] = ()
@@ -19,8 +22,10 @@ def near_pairs(
     """Pairs of rows with one label >= 0 whose longest difference along an axis is up to `reach` or in `far`, each once.
 
     Returns:
-        None when labels and coordinates do not fit into a key of 64 bits.
+        None when labels and coordinates do not fit into a key of 64 bits, or there are more than four axes.
     """
+    if coords.shape[1] > _MOST_AXES:
+        return None
     rows, labels = np.ascontiguousarray(coords), np.ascontiguousarray(label)
     distances = sum(1 << distance for distance in set(far))
     capacity = (12 + 4 * len(far)) * len(rows)

@@ -1,0 +1,112 @@
+"""How a run uses its weights: the decoding options of its chain, and what its step `tune` has chosen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lartpc_sparse.heads.tuning import with_settings
+from lartpc_sparse.network import ModelConfig
+from lartpc_sparse.schema import UserError
+from lartpc_sparse.weights.catalogue import sha256_of
+from lartpc_sparse.weights.description import Description, describe
+
+__all__ = ["describe_as_used", "model_as_used"]
+
+logger = logging.getLogger(__name__)
+
+_TRAINING = "training"
+"""Folder of a run that its checkpoints lie in."""
+
+
+class _Tuned(BaseModel):
+    """What is read of the file that `tune` writes."""
+
+    weights_sha256: str
+    settings: dict[str, dict[str, Any]]
+
+
+def describe_as_used(path: Path) -> Description:
+    """What weights say of themselves; those of a run with the decoding options that it has now.
+
+    Raises:
+        UserError: see `describe` and `model_as_used`.
+    """
+    described = describe(path)
+    return replace(described, model=model_as_used(path, described.model))
+
+
+def model_as_used(path: Path, model: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """The model with what decides how the outputs of its heads are read.
+
+    Options that do not repeat a training (`HeadConfig.decoding`) may have changed since a checkpoint was written: they
+    are taken from the chain of the run, and what its step `tune` has chosen with these weights is laid over them.
+
+    Args:
+        path: of the weights.
+        model: of the checkpoint or of the chain.
+        folder: of the run that predicts and tunes; None: the one that trained.
+
+    Raises:
+        UserError: the run's `config.yaml` or the settings of its step `tune` cannot be read.
+    """
+    if folder is None:
+        if path.parent.name != _TRAINING:
+            return dict(model)
+        folder = path.parent.parent
+    chain = _chain(folder / "config.yaml")
+    found = {**model, "heads": _with_decoding(model, chain)}
+    settings = _tuned(folder / ((chain.get("tune") or {}).get("output") or "tuned.json"), path)
+    heads = {name: with_settings(head, settings.get(name, {})) for name, head in found["heads"].items()}
+    return {**found, "heads": heads}
+
+
+def _chain(path: Path) -> Mapping[str, Any]:
+    """The resolved chain of a run; empty where there is none."""
+    try:
+        chain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run the chain again") from error
+    return chain if isinstance(chain, Mapping) else {}
+
+
+def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any]:
+    """The heads of a model, with the decoding options of the same heads of a chain."""
+    heads = dict(model["heads"])
+    now = (chain.get("model") or {}).get("heads") or {}
+    try:
+        known = ModelConfig.model_validate(model).heads
+    except ValidationError:
+        return heads  # another version's; whoever builds the network says so
+    for name, head in known.items():
+        other = now.get(name)
+        if isinstance(other, Mapping) and other.get("kind") == head.kind:
+            heads[name] = {**heads[name], **{key: other[key] for key in head.decoding if key in other}}
+    return heads
+
+
+def _tuned(path: Path, weights: Path) -> dict[str, dict[str, Any]]:
+    """What `tune` chose with these weights, by head; empty where it did not."""
+    try:
+        tuned = _Tuned.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+        raise UserError(f"{path} is damaged ({what}); run the step tune again") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error}); run the step tune again") from error
+    if tuned.weights_sha256 != sha256_of(weights):
+        logger.warning("%s is of other weights than %s and is not used; run the step tune again", path, weights)
+        return {}
+    return tuned.settings
