@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from lartpc_sparse.schema import Config, OneOf
 from lartpc_sparse.train.average_config import AverageConfig, EmaConfig, SwaConfig
@@ -68,7 +68,7 @@ class TrainConfig(Config):
         description="a loss that is not finite: stop, or leave the batch out; its events are saved in both cases",
     )
     devices: int | Literal["auto"] = Field("auto", description="GPUs or CPU processes; auto: all GPUs, one CPU process")
-    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    validate_every: int = Field(1, ge=1, description="epochs between validations; the last one is always validated")
     checkpoint_every_steps: int | None = Field(
         None, ge=1, description="also save the last state every so many steps, beside the end of each epoch"
     )
@@ -80,12 +80,3 @@ class TrainConfig(Config):
     )
     early_stop: EarlyStopConfig | None = None
     log_every_steps: int = Field(1, ge=1)
-
-    @model_validator(mode="after")
-    def _validated_at_least_once(self) -> TrainConfig:
-        if self.validate_every > self.epochs:
-            raise ValueError(
-                f"validate_every {self.validate_every} is above epochs {self.epochs}: "
-                "no checkpoint would ever be the best"
-            )
-        return self

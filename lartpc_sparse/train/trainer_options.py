@@ -45,9 +45,11 @@ def callbacks_for(config: TrainConfig, folder: Path, data: TrainingData) -> list
             monitor="val/loss" if monitored else None,
             save_top_k=1,
             save_on_train_epoch_end=True,
-            every_n_epochs=config.validate_every if monitored else 1,
+            every_n_epochs=1,
         )
     )
+    if monitored and config.validate_every > 1:
+        callbacks.append(_ValidateTheEnd())
     callbacks.append(
         _NamedCheckpoint(**shared, filename=LAST.removesuffix(".ckpt"), save_top_k=1, save_on_train_epoch_end=True)
     )
@@ -60,10 +62,37 @@ class _NamedCheckpoint(ModelCheckpoint):
     Lightning keeps it under the settings alone and refuses two that are alike: `best` and `last` without validation.
     """
 
+    _validated = False
+
     @property
     def state_key(self) -> str:
         """Where Lightning keeps the state."""
         return f"{super().state_key}{{filename={self.filename!r}}}"
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Now there is something to judge by."""
+        self._validated = True
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What watches a loss saves after the epochs that were validated."""
+        if self.monitor is None or self._validated:
+            super().on_train_epoch_end(trainer, pl_module)
+        self._validated = False
+
+
+class _ValidateTheEnd(pl.Callback):
+    """The last epoch is validated whatever `validate_every` says: with the rate at its lowest it is often the best."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that goes on in its last epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Every epoch."""
+        del pl_module
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
 
 def devices_for(config: TrainConfig, device: str, ranks: Ranks) -> dict[str, Any]:

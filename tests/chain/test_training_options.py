@@ -88,11 +88,17 @@ def test_training_without_validation_data(
     assert (folder / "predictions.h5").exists()
 
 
-def test_a_training_without_any_validation_is_refused(
-    small_chain: Arguments, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("every", "validated"), [(2, [1, 2]), (9, [2]), (1, [0, 1, 2])])
+def test_the_last_epoch_is_always_validated(
+    small_chain: Arguments, tmp_path: Path, every: int, validated: list[int]
 ) -> None:
-    assert main(small_chain("train.epochs=1", "train.validate_every=2")) == 2
-    assert "validate_every 2 is above epochs 1" in capsys.readouterr().err
+    _train(small_chain("train.epochs=3", f"train.validate_every={every}"))
+    folder = tmp_path / "run" / "training"
+    with (folder / "training.csv").open(newline="") as file:
+        losses = {int(row["epoch"]): float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]}
+    assert list(losses) == validated
+    best = read_checkpoint(folder / "best.ckpt")["epoch"]
+    assert best == min(validated, key=lambda epoch: losses[epoch])
 
 
 def test_half_precision(small_chain: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
