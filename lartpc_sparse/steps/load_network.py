@@ -13,7 +13,7 @@ from lartpc_sparse.steps.run_folder import RunFolder
 from lartpc_sparse.steps.setup import choose_engine
 from lartpc_sparse.weights import Description, describe, load_weights
 
-__all__ = ["load_network", "load_predictor"]
+__all__ = ["averaged_heads", "load_network", "load_predictor"]
 
 logger = logging.getLogger("lartpc_sparse")
 
@@ -30,6 +30,13 @@ def load_network(config: ChainConfig, folder: RunFolder) -> Network:
     return network.eval()
 
 
+def averaged_heads(config: ChainConfig) -> tuple[str, ...]:
+    """Names of the heads that `ensemble` and `augmentation` of the section `predict` average."""
+    assert config.predict is not None
+    assert config.model is not None
+    return tuple(config.model.heads) if config.predict.average_heads is None else config.predict.average_heads
+
+
 def load_predictor(config: ChainConfig, folder: RunFolder, device: str) -> Predictor:
     """What `predict` predicts with: one network or an ensemble, and the copies of the events.
 
@@ -43,11 +50,10 @@ def load_predictor(config: ChainConfig, folder: RunFolder, device: str) -> Predi
     ensemble = bool(config.predict.ensemble)
     networks = [_member(config, path) for path in folder.checkpoints] if ensemble else [load_network(config, folder)]
     averages = ensemble or config.predict.augmentation is not None
-    heads = config.predict.average_heads if config.predict.average_heads is not None else tuple(config.model.heads)
     return Predictor(
         tuple(network.to(device) for network in networks),
         config.predict.augmentation,
-        heads if averages else (),
+        averaged_heads(config) if averages else (),
         config.predict.tiles,
     )
 

@@ -44,6 +44,7 @@ def step_inputs(step: str, config: ChainConfig, folder: RunFolder) -> dict[str, 
             "files": _reader_files(config, "validation"),
             "overlay": _overlay_files(config, "validation"),
             "checkpoint": weights_identity(folder.checkpoint),
+            **_copies(section),
         }
     if step == "inpaint":
         return filling_inputs(config, _reader_files(config, "test"))
@@ -71,6 +72,14 @@ def _result_inputs(step: str, section: dict[str, Any], folder: RunFolder) -> dic
         "predictions": file_identity(folder.predictions),
         "log": file_identity(folder.training_log),
     }
+
+
+def _copies(section: dict[str, Any]) -> dict[str, Any]:
+    """What `predict` averages over, where it does: `tune` does, too."""
+    predict = section.get("predict")
+    if predict is None or predict["augmentation"] is None:
+        return {}
+    return {"augmentation": predict["augmentation"], "average_heads": predict["average_heads"]}
 
 
 def _without_habits(train: dict[str, Any] | None) -> dict[str, Any] | None:

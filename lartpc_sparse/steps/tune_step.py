@@ -13,7 +13,8 @@ from lartpc_sparse.network import Network
 from lartpc_sparse.progress import track
 from lartpc_sparse.provenance import provenance
 from lartpc_sparse.schema import UserError
-from lartpc_sparse.steps.load_network import load_network
+from lartpc_sparse.steps.averaged_outputs import Predictor
+from lartpc_sparse.steps.load_network import averaged_heads, load_network
 from lartpc_sparse.steps.prediction_data import PredictionBatch, prediction_data
 from lartpc_sparse.steps.run_folder import RunFolder, write_json
 from lartpc_sparse.steps.setup import choose_device, set_matmul_precision
@@ -24,6 +25,8 @@ __all__ = ["run_tuning", "tuned_chain"]
 
 def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
     """Try the settings of every head on the events of `data.validation`; write the best ones and all trials.
+
+    With `predict.augmentation` they are chosen as they will be used, on averages over copies of the events.
 
     Raises:
         UserError: no head has anything to choose, an event without truth, or what `load_network` raises.
@@ -40,11 +43,12 @@ def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
             "the section tune has nothing to choose: no head of "
             f"{', '.join(config.model.heads)} has thresholds; leave the section out"
         )
+    predictor = _predictor(config, network)
     data = prediction_data(config, "validation", device, config.data.batch)
     total = len(data.events)
     with track("tune", total=total, unit="events", rate="voxels") as bar:
         for group in data.loader(data.counts()):
-            _update(tuners, network, group)
+            _update(tuners, predictor, group)
             bar.advance(len(group.events), voxels=group.plain.num_voxels)
     results = {name: tuner.result() for name, tuner in tuners.items()}
     write_json(
@@ -59,17 +63,24 @@ def run_tuning(config: ChainConfig, folder: RunFolder) -> None:
     )
 
 
+def _predictor(config: ChainConfig, network: Network) -> Predictor:
+    """The network, with the copies of the events that the step `predict` averages over."""
+    if config.predict is None or config.predict.augmentation is None:
+        return Predictor((network,))
+    return Predictor((network,), config.predict.augmentation, averaged_heads(config))
+
+
 @torch.inference_mode()
-def _update(tuners: dict[str, Tuner], network: Network, group: PredictionBatch) -> None:
-    masking = network.config.masking_head
-    device = next(network.parameters()).device
+def _update(tuners: dict[str, Tuner], predictor: Predictor, group: PredictionBatch) -> None:
+    masking = predictor.first.config.masking_head
+    device = next(predictor.first.parameters()).device
     for batch, names in (
         (group.plain, tuple(name for name in tuners if name != masking)),
         (group.masked, tuple(name for name in tuners if name == masking)),
     ):
         if batch is not None and names:
             moved = batch.to(device)
-            outputs = network(moved, names)
+            outputs = predictor.outputs(moved, names)
             for name in names:
                 tuners[name].update(outputs[name], moved, group.plain)
 

@@ -67,6 +67,19 @@ def test_predicting_before_tuning_is_refused(
     assert "is damaged" in capsys.readouterr().err
 
 
+def test_what_predict_averages_is_tuned_on_averages(small_chain: Arguments, tmp_path: Path) -> None:
+    def trials(*more: str) -> dict[str, list[dict[str, object]]]:
+        assert main([*small_chain("tune={}", "train.epochs=1", *more), "--only", "train", "tune"]) == 0
+        found: dict[str, list[dict[str, object]]] = json.loads((tmp_path / "run" / "tuned.json").read_text())["trials"]
+        return found
+
+    alone = trials()
+    copies = trials("predict.augmentation={count: 3}", "predict.average_heads=[gaps]")
+    assert copies["gaps"] != alone["gaps"]
+    assert copies["particles"] == alone["particles"]
+    assert trials() == alone
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
