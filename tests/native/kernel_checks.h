@@ -106,16 +106,20 @@ void check_convolution(const std::vector<Summand>& summands, int64_t num_out, in
 template <class T>
 void check_weight_gradient(const Summand& s, int64_t num_out, int64_t cout, int threads) {
   using F = Format<T>;
-  const auto x = random_numbers<T>(random_source, s.num_in * s.cin), grad = random_numbers<T>(random_source, num_out * cout);
+  const int64_t gap = threads % 2 ? 0 : 5;  // between rows: columns of a wider array
+  const auto rows_of = [&](int64_t n, int64_t channels) {
+    return random_numbers<T>(random_source, n ? (n - 1) * (channels + gap) + channels : 0);
+  };
+  const auto x = rows_of(s.num_in, s.cin), grad = rows_of(num_out, cout);
   using Sum = std::conditional_t<std::is_same_v<T, uint16_t>, float, T>;
   std::vector<Sum> result(s.slots * s.cin * cout, Sum{99});
-  CHECK(lartpc_weight_gradient(F::dtype, x.data(), s.cin, s.cin, grad.data(), cout, cout, s.map,
+  CHECK(lartpc_weight_gradient(F::dtype, x.data(), s.cin + gap, s.cin, grad.data(), cout + gap, cout, s.map,
                                num_out, result.data(), threads) == 0);
   std::vector<double> sums(result.size()), sizes(result.size());
   for (const Pair& pair : s.pairs) {
     for (int64_t c = 0; c < s.cin; ++c) {
       for (int64_t j = 0; j < cout; ++j) {
-        const double product = read(x[pair.in * s.cin + c]) * read(grad[pair.out * cout + j]);
+        const double product = read(x[pair.in * (s.cin + gap) + c]) * read(grad[pair.out * (cout + gap) + j]);
         sums[(pair.slot * s.cin + c) * cout + j] += product;
         sizes[(pair.slot * s.cin + c) * cout + j] += std::abs(product);
       }

@@ -217,50 +217,50 @@ void check_two_callers() {
 }
 
 // Statistics, values and gradients of a normalisation against sums in double, row by row.
+template <class T>
 void check_norm(int64_t n, int64_t channels, double slope, int threads) {
-  std::vector<float> x(n * channels), grad(n * channels), added((n - 1) * (channels + 3) + channels), y(n * channels), dx(n * channels);
-  std::normal_distribution<float> normal(1.5f, 2.0f);
-  for (float& value : x) value = normal(random_source);
-  for (float& value : grad) value = normal(random_source);
-  for (float& value : added) value = normal(random_source);
+  using F = Format<T>;
+  const bool with_added = n % 2 == 0;
+  const int64_t added_stride = channels + 3;
+  const auto x = random_numbers<T>(random_source, n * channels), grad = random_numbers<T>(random_source, n * channels);
+  const auto added = random_numbers<T>(random_source, (n - 1) * added_stride + channels);
+  std::vector<T> y(n * channels), dx(n * channels);
   std::vector<double> mean(channels), variance(channels), scale(channels), shift(channels), rstd(channels);
   std::vector<double> by_weight(channels), by_bias(channels);
-  CHECK(lartpc_norm_moments(LARTPC_FLOAT32, x.data(), channels, n, channels, mean.data(), variance.data(), threads) == 0);
+  CHECK(lartpc_norm_moments(F::dtype, x.data(), channels, n, channels, mean.data(), variance.data(), threads) == 0);
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0, square = 0;
-    for (int64_t r = 0; r < n; ++r) sum += static_cast<double>(x[r * channels + c]);
-    for (int64_t r = 0; r < n; ++r) square += std::pow(static_cast<double>(x[r * channels + c]) - sum / n, 2);
+    for (int64_t r = 0; r < n; ++r) sum += read(x[r * channels + c]);
+    for (int64_t r = 0; r < n; ++r) square += std::pow(read(x[r * channels + c]) - sum / n, 2);
     CHECK(std::abs(mean[c] - sum / n) < 1e-5);
     CHECK(std::abs(variance[c] - square / n) < 1e-4);
     rstd[c] = 1 / std::sqrt(variance[c] + 0.5);  // a single row has no variance
     scale[c] = (0.5 + 0.1 * static_cast<double>(c)) * rstd[c];
     shift[c] = 0.3 - mean[c] * scale[c];
   }
-  CHECK(lartpc_norm_apply(LARTPC_FLOAT32, x.data(), channels, n, channels, scale.data(), shift.data(), slope, y.data(),
+  CHECK(lartpc_norm_apply(F::dtype, x.data(), channels, n, channels, scale.data(), shift.data(), slope, y.data(),
                           threads) == 0);
-  const bool with_added = n % 2 == 0;
-  const int64_t added_stride = channels + 3;
-  CHECK(lartpc_norm_gradient(LARTPC_FLOAT32, x.data(), channels, grad.data(), channels,
-                             with_added ? added.data() : nullptr, added_stride, n, channels, scale.data(), shift.data(),
-                             mean.data(), rstd.data(), slope, dx.data(), by_weight.data(), by_bias.data(),
-                             threads) == 0);
+  CHECK(lartpc_norm_gradient(F::dtype, x.data(), channels, grad.data(), channels, with_added ? added.data() : nullptr,
+                             added_stride, n, channels, scale.data(), shift.data(), mean.data(), rstd.data(), slope,
+                             dx.data(), by_weight.data(), by_bias.data(), threads) == 0);
   for (int64_t c = 0; c < channels; ++c) {
     double by_weight_here = 0, by_bias_here = 0;
     const auto at = [&](int64_t r) { return r * channels + c; };
-    const auto pre = [&](int64_t r) { return static_cast<double>(x[at(r)]) * scale[c] + shift[c]; };
-    const auto through = [&](int64_t r) { return static_cast<double>(grad[at(r)]) * (y[at(r)] > 0 ? 1 : slope); };
-    const auto hat = [&](int64_t r) { return (static_cast<double>(x[at(r)]) - mean[c]) * rstd[c]; };
+    const auto pre = [&](int64_t r) { return read(x[at(r)]) * scale[c] + shift[c]; };
+    const auto through = [&](int64_t r) { return read(grad[at(r)]) * (read(y[at(r)]) > 0 ? 1 : slope); };
+    const auto hat = [&](int64_t r) { return (read(x[at(r)]) - mean[c]) * rstd[c]; };
     for (int64_t r = 0; r < n; ++r) {
-      CHECK(std::abs(static_cast<double>(y[at(r)]) - (pre(r) < 0 ? slope * pre(r) : pre(r))) < 1e-5);
+      const double expected = pre(r) < 0 ? slope * pre(r) : pre(r);
+      CHECK(std::abs(read(y[at(r)]) - expected) < 1e-5 + F::result * std::abs(expected));
       by_bias_here += through(r);
       by_weight_here += through(r) * hat(r);
     }
     CHECK(std::abs(by_bias[c] - by_bias_here) < 1e-3);
     CHECK(std::abs(by_weight[c] - by_weight_here) < 1e-3);
     for (int64_t r = 0; r < n; ++r) {
-      const double from_another = with_added ? static_cast<double>(added[r * added_stride + c]) : 0;
+      const double from_another = with_added ? read(added[r * added_stride + c]) : 0;
       const double expected = scale[c] * (through(r) - by_bias_here / n - hat(r) * by_weight_here / n) + from_another;
-      CHECK(std::abs(static_cast<double>(dx[at(r)]) - expected) < 1e-4);
+      CHECK(std::abs(read(dx[at(r)]) - expected) < 1e-4 + F::result * std::abs(expected));
     }
   }
 }
@@ -436,8 +436,10 @@ int main(int argc, char** argv) {
     }
     check_batch({0, 90, 1, 0}, 7, 3);
     for (int threads = 1; threads <= 4; ++threads) check_wide_weights(threads);
-    check_norm(1, 3, 0, 1);
-    check_norm(600, 21, 0.25, 3);
+    for (int64_t channels : {1, 3, 16, 21, 32, 33}) {
+      check_norm<float>(channels == 3 ? 1 : 600, channels, 0.25, 3);
+      check_norm<uint16_t>(channels == 3 ? 1 : 600, channels, 0.25, 3);
+    }
     std::printf("%s: ok\n", isa);
   }
   check_two_callers();

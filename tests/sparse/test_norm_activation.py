@@ -152,9 +152,10 @@ def test_columns_of_a_wider_tensor_are_read_in_place() -> None:
         torch.testing.assert_close(have.double(), wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_threads_do_not_matter() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_threads_do_not_matter(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(5)
-    x, grad = torch.randn((2, 3001, 48), generator=generator)
+    x, grad = torch.randn((2, 3001, 48), generator=generator).to(dtype)
     results = []
     for threads in (1, 2, 3, 5):
         torch.set_num_threads(threads)
