@@ -7,6 +7,7 @@ import torch
 from convolution_cases import BASIC, Convolution, assert_within
 from instruction_sets import KNOWN, instruction_set
 from many_tracks import many_tracks
+from property_contract import threads
 from test_cpu_engine_tracks import problem, results
 
 from lartpc_sparse.sparse import TorchEngine
@@ -37,6 +38,19 @@ def test_one_rounding_at_the_end(name: str, case: Convolution, channels: tuple[i
         assert one.dtype == torch.bfloat16
         bound = ROUNDING * value.abs() + (n + 2) * SUM * size
         assert_within(one, value, bound, f"{case} {channels}")
+
+
+@pytest.mark.parametrize("channels", [(48, 32), (96, 96)], ids=str)
+def test_the_number_of_threads_does_not_change_a_bit(channels: tuple[int, int]) -> None:
+    voxels = many_tracks(3, 24)
+    assert len(voxels) > 4000  # weight gradients in several pieces
+    given = problem(BASIC[0], voxels, channels, torch.bfloat16)
+    found = []
+    for number in (1, 2, 3, 7):
+        with threads(number):
+            found.append(results(CpuEngine(), BASIC[0], voxels, *given))
+    for other in found[1:]:
+        assert all(torch.equal(one, same) for one, same in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("name", KNOWN)
