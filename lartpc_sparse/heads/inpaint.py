@@ -15,18 +15,20 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Float64, Shaped
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
 from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.by_gap_width import value_at_width, width_around
 from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
-from lartpc_sparse.heads.inpaint_charge import ChargeFactor, charge_factors, gap_widths
+from lartpc_sparse.heads.inpaint_charge import ChargeFactor
 from lartpc_sparse.heads.inpaint_evaluator import InpaintEvaluationConfig, InpaintEvaluator
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds, filled_energy
 from lartpc_sparse.heads.inpaint_regression import RegressionConfig, TermWeights
+from lartpc_sparse.heads.inpaint_threshold import FillThreshold
 from lartpc_sparse.heads.inpaint_tuning import InpaintTuner
 from lartpc_sparse.heads.losses import activation_loss, charge_loss, track_nontrack_terms
 from lartpc_sparse.schema import OneOf
@@ -59,7 +61,11 @@ class InpaintConfig(HeadConfig):
     focal_gamma: float = Field(0.0, ge=0, description="focal loss (arXiv:1708.02002) for the activation; 0: BCE")
     charge_weight: float = Field(0.0, ge=0, description="factor of the loss on the summed charge of each crossing")
     prior: float = Field(0.02, gt=0, lt=1, description="activation probability before training")
-    threshold: float = Field(0.5, gt=0, lt=1, description="activation probability above which a voxel is filled")
+    threshold: FillThreshold = Field(
+        0.5,
+        description="activation probability from which a voxel is filled; pairs of gap width (voxels) and probability "
+        "let it go with the width: the wider a gap, the less is known",
+    )
     crossing_share: float = Field(
         0.0,
         ge=0,
@@ -116,18 +122,21 @@ class InpaintConfig(HeadConfig):
         """See `HeadConfig.inference_view`."""
         return (self.inference_region or self.region).build()
 
-    def fill_of(self, table: Mapping[str, Shaped[np.ndarray, "K ..."]]) -> Float32[np.ndarray, " K"]:
-        """Energy that goes into each of K candidates of an event with `coords`, `probability`, `energy` and `gap`."""
-        where = table["coords"], table["probability"], table["gap"]
-        thresholds = crossing_thresholds(*where, self.threshold, self.crossing_share)
-        return filled_energy(
-            table["coords"],
-            table["probability"],
-            table["energy"],
-            table["gap"],
-            thresholds,
-            expected=self.fill == "expected",
+    def fill_of(
+        self, table: Mapping[str, Shaped[np.ndarray, "K ..."]], widths: Float64[np.ndarray, " K"]
+    ) -> Float32[np.ndarray, " K"]:
+        """Energy that goes into each of K candidates of an event.
+
+        Args:
+            table: `coords`, `probability`, `energy` and `gap` of the candidates.
+            widths: of the gap of each, voxels.
+        """
+        coords, probability, gap = table["coords"], table["probability"], table["gap"]
+        thresholds = crossing_thresholds(
+            coords, probability, gap, value_at_width(self.threshold, widths), self.crossing_share
         )
+        expected = self.fill == "expected"
+        return filled_energy(coords, probability, table["energy"], gap, thresholds, expected=expected)
 
     def build(self, *, in_channels: int, dim: int) -> InpaintHead:
         """See `HeadConfig.build`."""
@@ -211,10 +220,10 @@ class InpaintHead(Head):
         tables = []
         for event, (start, stop) in zip(batch.events, itertools.pairwise(bounds), strict=True):
             table = {name: column[start:stop] for name, column in all_of.items()}
-            if stop > start and event.gaps is not None:
-                factor = charge_factors(self.config.calibration, gap_widths(event.gaps))
-                table["energy"] = (table["energy"] * factor[table["gap"]]).astype(np.float32)
-            table["fill"] = self.config.fill_of(table)
+            widths = width_around(event.gaps, table["gap"])
+            factor = value_at_width(self.config.calibration, widths)
+            table["energy"] = (table["energy"] * factor).astype(np.float32)
+            table["fill"] = self.config.fill_of(table, widths)
             keep = (table["probability"] >= self.config.keep_probability) | table["active"] | (table["fill"] > 0)
             tables.append({name: column[keep] for name, column in table.items()})
         return Decoded(tables=tables)

@@ -16,6 +16,7 @@ from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
 from lartpc_sparse.data.transforms import rows_of
 from lartpc_sparse.heads.base import Evaluator
+from lartpc_sparse.heads.by_gap_width import ByGapWidth, gap_widths, value_at_width, width_around
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings, owners
 from lartpc_sparse.metrics.gap_crossings import Crossing, Exact, crossing_summary
 from lartpc_sparse.metrics.inpainting import GapResult, GapScore, inpainting_summary, score_gap
@@ -25,6 +26,8 @@ __all__ = ["InpaintEvaluationConfig", "InpaintEvaluator"]
 
 OURS = "network"
 _FAR = 1 << 30
+_SURE = 0.5
+"""Baselines fill with probability 1, or not at all."""
 
 
 class InpaintEvaluationConfig(Config):
@@ -48,11 +51,11 @@ class InpaintEvaluator(Evaluator):
         config: what is measured.
         name: of the head.
         truth_classes: names of the values of the semantic truth.
-        threshold: of the activation probability.
+        threshold: of the activation probability, where a prediction does not say what it fills.
     """
 
     def __init__(
-        self, config: InpaintEvaluationConfig, name: str, truth_classes: tuple[str, ...], threshold: float
+        self, config: InpaintEvaluationConfig, name: str, truth_classes: tuple[str, ...], threshold: ByGapWidth
     ) -> None:
         self.config = config
         self.name = name
@@ -71,21 +74,21 @@ class InpaintEvaluator(Evaluator):
         gap, boxes = prediction.columns.get(f"{self.name}/gap"), prediction.tables.get(f"{self.name}.boxes")
         if gap is None or boxes is None:  # written before the gaps were kept: the candidates are all that is known
             for number in np.unique(table["gap"]):
-                self._add_gap(_candidates(table, table["gap"] == number))
+                self._add_gap(_candidates(table, table["gap"] == number), 0.0)
             return
         if not len(boxes["low"]):
             return
         edges = np.stack([boxes["low"], boxes["high"]], axis=1).astype(np.int64)
         truth = GapTruth.of(prediction, gap, edges)
         fills = self._fills(prediction, truth, table)
-        for number in range(len(edges)):
-            self._add_gap(_whole_gap(prediction, truth, table, number))
+        for number, width in enumerate(gap_widths(edges)):
+            self._add_gap(_whole_gap(prediction, truth, table, number), width)
             for name, fill in fills.items():
                 if name != OURS:
                     filled = box_of_voxel(fill.coords, edges) == number
                     own = Fill(fill.coords[filled], fill.energy[filled])
                     result = _filled_gap(prediction, truth, own, number)
-                    self._baselines.setdefault(name, []).append(score_gap(result, self.threshold))
+                    self._baselines.setdefault(name, []).append(score_gap(result, _SURE))
         self._add_classes(prediction, truth, fills)
         if self.config.tracks:
             tracks = {number: name for number, name in enumerate(self.truth_classes) if name in TRACK_NAMES}
@@ -117,16 +120,18 @@ class InpaintEvaluator(Evaluator):
             found["tracks"] = crossing_summary(self._crossings, edges, self.config.voxel_mm / 10)
         return found
 
-    def _add_gap(self, gap: GapResult) -> None:
-        self._scores.append(score_gap(gap, self.threshold))
-        self._baselines["nothing"].append(score_gap(gap.unfilled(), self.threshold))
+    def _add_gap(self, gap: GapResult, width: float) -> None:
+        threshold = float(value_at_width(self.threshold, np.array([width]))[0])
+        self._scores.append(score_gap(gap, threshold))
+        self._baselines["nothing"].append(score_gap(gap.unfilled(), _SURE))
 
     def _fills(
         self, prediction: Prediction, truth: GapTruth, table: Mapping[str, Shaped[np.ndarray, "K ..."]]
     ) -> dict[str, Fill]:
         chosen = _filled(table)
         if chosen is None:
-            chosen = table["probability"].astype(np.float64) >= self.threshold
+            widths = width_around(truth.boxes, table["gap"])
+            chosen = table["probability"].astype(np.float64) >= value_at_width(self.threshold, widths)
         fills = {OURS: Fill(table["coords"][chosen], _energy(table)[chosen])}
         if self.config.baselines:
             outside = prediction.coords[truth.outside], prediction.energy[truth.outside]

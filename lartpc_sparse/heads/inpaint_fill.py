@@ -21,25 +21,25 @@ def crossing_thresholds(
     coords: Int[np.ndarray, "K D"],
     probability: Float[np.ndarray, " K"],
     gap: Int64[np.ndarray, " K"],
-    threshold: float,
+    threshold: Float64[np.ndarray, " K"],
     share: float,
 ) -> Float64[np.ndarray, " K"]:
-    """The threshold of each candidate: that of its crossing, at least the common one (and `FAINT`).
+    """The threshold of each candidate: that of its crossing, at least that of its gap (and `FAINT`).
 
-    The F1 of a set of voxels is highest at a threshold of half that F1 (Lipton et al., arXiv:1402.1892). The common
-    threshold is the one for all gaps together, most voxels of which belong to showers and are hard to know; where a
+    The F1 of a set of voxels is highest at a threshold of half that F1 (Lipton et al., arXiv:1402.1892). That of a
+    gap is the one for all gaps of its width, most voxels of which belong to showers and are hard to know; where a
     track crosses, much more is known, and its own threshold keeps it thin.
 
     Args:
         coords: voxel index.
         probability: that it is active.
         gap: its gap.
-        threshold: the common one.
+        threshold: of the gap of each.
         share: a crossing (candidates of a gap that touch) whose probabilities promise an F1 of f has a threshold of
-            share x f / 2; 0 leaves the common one everywhere.
+            share x f / 2; 0 leaves that of the gap everywhere.
     """
     # Faint ones belong to no crossing and must not be filled where a likelier one of a crossing is not.
-    found = np.full(len(coords), threshold if share == 0 else max(threshold, FAINT))
+    found = threshold if share == 0 else np.maximum(threshold, FAINT)
     joined = np.flatnonzero(probability.astype(np.float64) >= FAINT)
     if share == 0 or not len(joined):
         return found
@@ -49,7 +49,7 @@ def crossing_thresholds(
     for rows in np.split(joined[order], first[1:]):
         hits = np.cumsum(probability[rows], dtype=np.float64)
         promised = 2 * hits / (np.arange(1, len(rows) + 1) + hits[-1])
-        found[rows] = max(threshold, share * float(promised.max()) / 2)
+        found[rows] = np.maximum(threshold[rows], share * float(promised.max()) / 2)
     return found
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -18,9 +20,11 @@ from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
+from lartpc_sparse.heads.by_gap_width import ByGapWidth, width_around
 from lartpc_sparse.heads.inpaint_charge import fitted_factor
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds
+from lartpc_sparse.heads.inpaint_threshold import fitted_threshold
 from lartpc_sparse.heads.tuning import Tuned, Tuner
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
@@ -49,6 +53,7 @@ class _Seen:
 class InpaintTuner(Tuner):
     """The threshold with the highest F1 over all true voxels of the gaps; the factor that makes charge right.
 
+    With gaps of several widths and voxels enough the threshold goes with the width (`fitted_threshold`).
     Crossings have the thresholds that `crossing_share` gives them all the while. `InpaintConfig.tune` says which of
     the two is chosen. `calibration` is such that the median over true tracks through a gap of predicted charge / true
     charge is 1, as `evaluate` counts them, but without voxels farther than `NEAR` from all true ones; with many tracks
@@ -60,7 +65,7 @@ class InpaintTuner(Tuner):
 
     def __init__(self, config: InpaintConfig) -> None:
         self.config = config
-        self.counts = VoxelCounts.none(len(THRESHOLDS))
+        self._counts: dict[float, VoxelCounts] = {}
         self._calibrates = "calibration" in config.tune
         self._seen: list[_Seen] = []
         self._kept = 0
@@ -75,11 +80,14 @@ class InpaintTuner(Tuner):
             "probability": torch.sigmoid(output["logit"]).cpu().numpy(),
             "energy": output["energy"].cpu().numpy(),
         }
+        widths = self._widths(columns, batch)[candidate]
         fillable = self._fillable(columns, candidate, batch.batch_index().cpu().numpy())
-        self.counts = self.counts + count_activations(active, fillable, THRESHOLDS)
+        for width in np.unique(widths):
+            own = widths == width
+            self._add(width, count_activations(active[own], fillable[own], THRESHOLDS))
         if plain is None:
             return
-        lost = -int(active.sum())
+        offered = Counter(widths[active].tolist())
         for number, (event, masked) in enumerate(zip(plain.events, batch.events, strict=True)):
             if masked.gaps is None or not len(masked.gaps):
                 continue
@@ -88,10 +96,22 @@ class InpaintTuner(Tuner):
             if self._calibrates and len(self._seen) < MOST_EVENTS and self._kept < MOST_CANDIDATES:
                 self._kept += len(rows)
                 self._seen.append(_Seen(event, masked.gaps, {name: column[rows] for name, column in columns.items()}))
-            lost += int((box_of_voxel(event.coords, masked.gaps) >= 0).sum())
-        missed = np.full(len(THRESHOLDS), lost, dtype=np.int64)
-        nothing = np.zeros_like(missed)
-        self.counts = self.counts + VoxelCounts(nothing, nothing, missed)
+            gap = box_of_voxel(event.coords, masked.gaps)
+            offered.subtract(width_around(masked.gaps, gap[gap >= 0]).tolist())
+        nothing = np.zeros(len(THRESHOLDS), dtype=np.int64)
+        for width, more in offered.items():
+            self._add(width, VoxelCounts(nothing, nothing, nothing - more))
+
+    def _add(self, width: float, counts: VoxelCounts) -> None:
+        known = self._counts.get(float(width), VoxelCounts.none(len(THRESHOLDS)))
+        self._counts[float(width)] = known + counts
+
+    def _widths(self, columns: Mapping[str, np.ndarray], batch: Batch) -> Float64[np.ndarray, " N"]:
+        """Width of the gap of every candidate; of other voxels anything."""
+        bounds = itertools.pairwise(batch.offsets.tolist())
+        gap = np.maximum(columns["gap"], 0)
+        each = zip(batch.events, bounds, strict=True)
+        return np.concatenate([width_around(event.gaps, gap[start:stop]) for event, (start, stop) in each])
 
     def _fillable(
         self, columns: Mapping[str, np.ndarray], candidate: Bool[np.ndarray, " N"], event: Int64[np.ndarray, " N"]
@@ -102,19 +122,19 @@ class InpaintTuner(Tuner):
         if self.config.crossing_share == 0 or not len(gap):
             return probability
         of_event = gap + event[candidate] * (int(gap.max()) + 1)
+        lowest = np.full(len(probability), THRESHOLDS[0])
         own = crossing_thresholds(
-            columns["coords"][candidate], probability, of_event, THRESHOLDS[0], self.config.crossing_share
+            columns["coords"][candidate], probability, of_event, lowest, self.config.crossing_share
         )
         return np.where(probability >= own, probability, np.float32(0.0))
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""
-        f1 = np.array([value or 0.0 for value in self.counts.scores()["f1"]])
-        trials = [{"threshold": t, "f1": float(value)} for t, value in zip(THRESHOLDS, f1, strict=True)]
-        known = int((self.counts.true_positive + self.counts.false_negative).max()) > 0
+        f1 = sum(self._counts.values(), VoxelCounts.none(len(THRESHOLDS))).scores()["f1"]
+        trials = [{"threshold": t, "f1": value or 0.0} for t, value in zip(THRESHOLDS, f1, strict=True)]
         threshold, settings = self.config.threshold, dict[str, Any]()
         if "threshold" in self.config.tune:
-            threshold = THRESHOLDS[int(f1.argmax())] if known else threshold
+            threshold = fitted_threshold(self._counts) or threshold
             settings["threshold"] = threshold
         tracks = [track for seen in self._seen for track in self._charge_ratios(seen, threshold)]
         factor = fitted_factor([width for width, _ in tracks], [ratio for _, ratio in tracks])
@@ -122,14 +142,16 @@ class InpaintTuner(Tuner):
             settings["calibration"] = factor
         return Tuned(settings, trials)
 
-    def _charge_ratios(self, seen: _Seen, threshold: float) -> Iterator[tuple[float, float]]:
+    def _charge_ratios(self, seen: _Seen, threshold: ByGapWidth) -> Iterator[tuple[float, float]]:
         """Width of the gap and predicted / true charge of the tracks through the gaps of one event.
 
         Charge is in the unit that the network learned.
         """
         event, columns = seen.event, seen.columns
         tracks = {number: name for number, name in enumerate(event.classes) if name in TRACK_NAMES}
-        fill = self.config.model_copy(update={"threshold": threshold}).fill_of(columns)
+        fill = self.config.model_copy(update={"threshold": threshold}).fill_of(
+            columns, width_around(seen.gaps, columns["gap"])
+        )
         inside = box_of_voxel(event.coords, seen.gaps) >= 0
         found = fill > 0
         if found.any() and inside.any():  # what lies farther off belongs to something else, which was there or made up

@@ -135,7 +135,9 @@ def inpainting_scores(gaps: Iterable[GapResult], threshold: float) -> dict[str, 
 
 
 def inpainting_summary(
-    scores: Sequence[GapScore], baselines: Mapping[str, Sequence[GapScore]], threshold: float
+    scores: Sequence[GapScore],
+    baselines: Mapping[str, Sequence[GapScore]],
+    threshold: float | tuple[tuple[float, float], ...],
 ) -> dict[str, Any]:
     """Scores over gaps, ready for JSON; an undefined value is None.
 
@@ -144,7 +146,7 @@ def inpainting_summary(
     Args:
         scores: of the gaps.
         baselines: scores of the same gaps, filled in other ways.
-        threshold: that they were scored at.
+        threshold: that they were scored at, or pairs of gap width and threshold.
 
     Returns:
         `threshold`, `gaps` (their number), `precision`, `recall`, `f1`, `iou`;

@@ -19,10 +19,10 @@ def fill_from_weights(chain: Mapping[str, Any]) -> dict[str, Any]:
     """A chain as plain values, with the model and the transforms of its `weights`.
 
     Weights of a run come with its decoding options and what its step `tune` has chosen, unless the chain trains them
-    further. `model` is laid over that of the weights, key by key; a
-    part of another `kind` replaces theirs. The heads that the chain lists are all that it has, those without entries as
-    they are in the weights; without a list, all of the weights. `data.transforms` replaces theirs as a whole. A chain
-    that says both in full, as a resolved one does, can be read without the file.
+    further. `model` is laid over that of the weights, key by key; a part of another `kind` replaces theirs. The heads
+    that the chain lists are all that it has, those without entries as they are in the weights; without a list, all of
+    the weights. `data.transforms` replaces theirs as a whole. A chain that says both in full, as a resolved one does,
+    can be read without the file.
 
     Args:
         chain: sections by name; `weights` may be absent.

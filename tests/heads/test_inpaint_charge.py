@@ -9,20 +9,23 @@ from labelled_events import head_batch, make_event
 from pydantic import TypeAdapter, ValidationError
 
 from lartpc_sparse.heads import InpaintConfig
-from lartpc_sparse.heads.inpaint_charge import ChargeFactor, charge_factors, fitted_factor, gap_widths
+from lartpc_sparse.heads.by_gap_width import gap_widths, value_at_width, width_around
+from lartpc_sparse.heads.inpaint_charge import ChargeFactor, fitted_factor
 
 CHANNELS = 4
 
 
 def test_factors_are_linear_between_the_pairs_and_constant_beyond() -> None:
-    factors = charge_factors(((5.0, 1.0), (15.0, 1.2)), np.array([1.0, 5.0, 10.0, 15.0, 40.0]))
+    factors = value_at_width(((5.0, 1.0), (15.0, 1.2)), np.array([1.0, 5.0, 10.0, 15.0, 40.0]))
     np.testing.assert_allclose(factors, [1.0, 1.0, 1.1, 1.2, 1.2])
-    np.testing.assert_array_equal(charge_factors(1.5, np.array([1.0, 9.0])), [1.5, 1.5])
+    np.testing.assert_array_equal(value_at_width(1.5, np.array([1.0, 9.0])), [1.5, 1.5])
 
 
 def test_the_width_of_a_gap_is_that_along_its_narrowest_axis() -> None:
     boxes = np.array([[[0, 3, 0], [100, 8, 100]], [[2, 2, 2], [4, 9, 30]]])
     np.testing.assert_array_equal(gap_widths(boxes), [5.0, 2.0])
+    np.testing.assert_array_equal(width_around(boxes, np.array([1, 0, 1])), [2.0, 5.0, 2.0])
+    np.testing.assert_array_equal(width_around(None, np.array([3, 0])), [0.0, 0.0])
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, [], [[5, 1.0], [5, 1.1]], [[9, 1.0], [5, 1.1]], [[5, 0.0]], [[-1, 1.0]]])
@@ -39,7 +42,7 @@ def test_the_fit_makes_the_median_right_at_every_width() -> None:
     factor = fitted_factor(widths.tolist(), ratios.tolist())
     assert isinstance(factor, tuple)
     assert [width for width, _ in factor] == [4.0, 20.0]
-    corrected = ratios * charge_factors(factor, widths)
+    corrected = ratios * value_at_width(factor, widths)
     for low, high in ((4, 8), (9, 15), (16, 21)):
         chosen = (widths >= low) & (widths < high)
         assert np.median(corrected[chosen]) == pytest.approx(1.0, abs=0.015)

@@ -116,7 +116,8 @@ def test_crossing_thresholds_are_half_of_the_best_f1_of_each_crossing() -> None:
     probability[9:18] *= 0.1  # little is known of the second one
     probability[:2] = 0.01, 0.04  # too faint to belong to a crossing
     gap = np.zeros(len(coords), dtype=np.int64)
-    found = crossing_thresholds(coords, probability, gap, 0.2, 0.9)
+    common = np.full(len(coords), 0.2)
+    found = crossing_thresholds(coords, probability, gap, common, 0.9)
     for start, stop in ((2, 9), (9, 18), (18, 27)):
         rows = start + np.flatnonzero(probability[start:stop] >= 0.05)
         best = 0.0
@@ -126,12 +127,14 @@ def test_crossing_thresholds_are_half_of_the_best_f1_of_each_crossing() -> None:
         np.testing.assert_allclose(found[rows], max(0.2, 0.9 * best / 2))
     assert (found[:2] == 0.2).all()
     assert len(np.unique(found)) == 3
-    assert (crossing_thresholds(coords, probability, gap, 0.2, 0.0) == 0.2).all()
-    assert len(crossing_thresholds(coords[:0], probability[:0], gap[:0], 0.2, 0.9)) == 0
+    assert (crossing_thresholds(coords, probability, gap, common, 0.0) == 0.2).all()
+    assert len(crossing_thresholds(coords[:0], probability[:0], gap[:0], common[:0], 0.9)) == 0
+    common[9:18] = 0.5  # a gap with a threshold of its own
+    assert (crossing_thresholds(coords, probability, gap, common, 0.9)[9:18] == 0.5).all()
 
 
 def test_a_faint_candidate_is_not_filled_where_a_likelier_one_is_not() -> None:
     coords = np.array([[x, 0, 0] for x in range(6)], np.int32)
     probability = np.array([0.9, 0.9, 0.9, 0.2, 0.045, 0.9])
-    found = crossing_thresholds(coords, probability, np.zeros(6, np.int64), 0.02, 0.7)
+    found = crossing_thresholds(coords, probability, np.zeros(6, np.int64), np.full(6, 0.02), 0.7)
     assert (probability >= found).tolist() == [True, True, True, False, False, True]

@@ -9,6 +9,7 @@ from lartpc_sparse.metrics.inpainting import GapResult, inpainting_scores
 from lartpc_sparse.metrics.segmentation import confusion_matrix, segmentation_scores, track_shower_confusion
 from lartpc_sparse.report.blocks import FigureGrid, Table, Tabs
 from lartpc_sparse.report.charts import histogram, marks, normalised_confusion
+from lartpc_sparse.report.inpainting_section import inpainting_section
 from lartpc_sparse.report.summary import facts, head_section, summary_section
 from lartpc_sparse.report.training_log import read_training_log
 from lartpc_sparse.report.training_section import training_section
@@ -140,6 +141,17 @@ def test_the_chosen_threshold_is_marked(sections):
     point = figures["Precision against recall"].spec["data"][1]
     assert (point["x"], point["y"]) == ([0.903], [0.784])
     assert figures["F1 against the threshold"].spec["layout"]["shapes"][0]["x0"] == 0.46
+
+
+def test_thresholds_by_width_are_marked_and_named():
+    metrics = make_metrics(np.random.default_rng(0), 5, ("gaps",))["heads"]["gaps"]
+    metrics["threshold"] = [[5.0, 0.24], [20.0, 0.16]]
+    section = inpainting_section("gaps", metrics)
+    curve = {figure.title: figure for figure in figures_of(section)}["F1 against the threshold"].spec["layout"]
+    assert [shape["x0"] for shape in curve["shapes"]] == [0.24, 0.16]
+    assert [note["text"] for note in curve["annotations"]] == ["chosen 0.24, 0.16"]
+    (table,) = tables_of(section)
+    assert table.caption == "Scores of what is filled, threshold 0.24 at 5 voxels, 0.16 at 20 voxels"
 
 
 def test_the_summary_lists_each_head_and_leaves_out_what_is_undefined():
