@@ -185,3 +185,25 @@ def test_the_order_of_the_voxels_does_not_matter():
     np.testing.assert_array_equal(first.table.interaction, second.table.interaction)
     np.testing.assert_allclose(first.table.energy, second.table.energy)
     np.testing.assert_allclose(first.table.length, second.table.length, rtol=0.1)
+
+
+def test_small_particles_are_left_out_as_if_they_were_not_there():
+    rng = np.random.default_rng(12)
+    long, shower = line((100, 100, 100), (1, 0.2, 0), 60), line((100, 140, 100), (0, 1, 0.3), 30)
+    ahead = line((100, 180, 112), (0, 1, 0.3), 3)  # large enough with the shower
+    blips = [(rng.integers(300, 500, (1, 3)), "shower", 0.3) for _ in range(20)]
+    parts = [*blips[:10], (long, "track", 0.6), (shower, "shower", 5.0), (ahead, "shower", 1.0), *blips[10:]]
+    arrays = event(*parts)
+    everything, found = build(arrays), build(arrays, BuildConfig(min_voxels=5))
+    size = np.bincount(everything.of_voxel)
+    assert (size < 5).any()
+    assert everything.table.fragments.max() == 2
+    expected = np.where(size[everything.of_voxel] >= 5, everything.of_voxel, -1)
+    kept = np.unique(expected[expected >= 0])
+    np.testing.assert_array_equal(found.of_voxel, np.where(expected >= 0, np.searchsorted(kept, expected), -1))
+    assert found.table.voxels.tolist() == size[kept].tolist()
+    rows = found.of_voxel >= 0
+    alone = build(tuple(array[rows] for array in arrays))
+    for name, column in alone.table.columns().items():
+        np.testing.assert_array_equal(found.table.columns()[name], column, err_msg=name)
+    assert len(build(arrays, BuildConfig(min_voxels=10_000)).table) == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from pydantic import Field
+from scipy.spatial.distance import cdist
 
 from lartpc_sparse.cluster.particles.clusters import Clusters
 from lartpc_sparse.cluster.particles.interactions import InteractionConfig, find_interactions, find_vertices
@@ -30,6 +32,12 @@ class BuildConfig(Config):
     showers: ShowerGroupingConfig | None = Field(
         ShowerGroupingConfig(), description="fragments to showers; null: every fragment is a shower"
     )
+    min_voxels: int = Field(
+        1,
+        ge=1,
+        description="fewer voxels, all fragments of a shower together, are no particle (-1): low-energy depositions of "
+        "a voxel or two are most of the rows, and time and memory go with the square of their number in an event",
+    )
     interactions: InteractionConfig = InteractionConfig()
     track_type: TrackTypeConfig = TrackTypeConfig()
     direction_radius: float = Field(15.0, gt=0, description="the direction is that of so much around the start, voxels")
@@ -43,7 +51,8 @@ class Particles:
 
     Attributes:
         of_voxel: row of the table for each voxel, -1 none.
-        table: the particles, in the order of the ids of their clusters; of a shower that with the most energy counts.
+        table: the particles of at least `min_voxels`, in the order of the ids of their clusters; of a shower that with
+            the most energy counts.
     """
 
     of_voxel: Int64[np.ndarray, " N"]
@@ -78,9 +87,12 @@ def build_particles(
     if config.showers is not None:
         root = shower_roots(fragments, shapes, np.isin(kind, _numbers(classes, "shower")), config.showers)
     roots, member = np.unique(root, return_inverse=True)
-    of_voxel = np.full(len(coords), -1, dtype=np.int64)
-    of_voxel[fragments.rows] = member[fragments.number]
     count = np.bincount(member, minlength=len(roots))
+    kept = np.bincount(member[fragments.number], minlength=len(roots)) >= config.min_voxels
+    row = np.where(kept, np.cumsum(kept) - 1, -1)
+    roots, count = roots[kept], count[kept]
+    of_voxel = np.full(len(coords), -1, dtype=np.int64)
+    of_voxel[fragments.rows] = row[member[fragments.number]]
     table = _describe(
         coords,
         energy,
@@ -156,11 +168,11 @@ def _interactions(
     config: InteractionConfig,
 ) -> tuple[Int64[np.ndarray, " P"], Float64[np.ndarray, "I D"]]:
     """Interaction of each particle, and the vertices of the interactions."""
-    between = np.linalg.norm(ends[:, None, :, None] - ends[None, :, None], axis=4)  # P P 2 2
+    pairs = [cdist(ends[:, one], ends[:, other]) for one, other in itertools.product(range(2), repeat=2)]
     near = to_voxels.min(axis=1)
     found = find_interactions(
         np.minimum(near, near.T),
-        between.min(axis=(2, 3)),
+        np.minimum.reduce(pairs),
         ends=ends,
         centre=shapes.centre,
         axis=shapes.axis,

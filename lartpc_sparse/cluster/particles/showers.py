@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from pydantic import Field
+from scipy.spatial.distance import cdist
 
 from lartpc_sparse.cluster.particles.clusters import Clusters
 from lartpc_sparse.cluster.particles.shape import Shapes
@@ -82,11 +83,13 @@ def _angles(shapes: Shapes, own: Int64[np.ndarray, " S"]) -> Float64[np.ndarray,
 
     The start is the end of i that is farther from j: then i points at j.
     """
-    ends, centre = shapes.ends[own], shapes.centre[own]
-    there = centre[None, None] - ends[:, :, None]  # i, end, j, D
-    line = (centre[:, None] - ends)[:, :, None]
-    length = np.linalg.norm(there, axis=3)
-    cosine = (there * line).sum(axis=3) / np.maximum(length * np.linalg.norm(line, axis=3), 1e-9)
-    far = length.argmax(axis=1)
-    chosen = np.take_along_axis(cosine, far[:, None], axis=1)[:, 0]
+    centre = shapes.centre[own]
+    cosines, lengths = [], []
+    for ends in shapes.ends[own].transpose(1, 0, 2):
+        line = centre - ends
+        length = cdist(ends, centre)
+        along = line @ centre.T - np.einsum("sd,sd->s", line, ends)[:, None]
+        cosines.append(along / np.maximum(length * np.linalg.norm(line, axis=1)[:, None], 1e-9))
+        lengths.append(length)
+    chosen = np.where(lengths[0] >= lengths[1], *cosines)
     return np.asarray(np.degrees(np.arccos(np.clip(chosen, -1.0, 1.0))))
