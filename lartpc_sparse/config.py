@@ -14,7 +14,7 @@ from lartpc_sparse.data.sampler import BatchConfig
 from lartpc_sparse.data.symmetries import SymmetryConfig
 from lartpc_sparse.network import ModelConfig
 from lartpc_sparse.report import ReportConfig
-from lartpc_sparse.schema import Config
+from lartpc_sparse.schema import Config, UserError
 from lartpc_sparse.simulate.config import SimulateConfig
 from lartpc_sparse.sparse import EngineName
 from lartpc_sparse.train import Precision, TrainConfig
@@ -96,7 +96,7 @@ class PredictConfig(Config):
         None, description="average over mirrored or turned copies of each event"
     )
     average_heads: tuple[str, ...] | None = Field(
-        None, description="heads that `ensemble` and `augmentation` average; null: all, which a head may refuse"
+        None, description="heads that `ensemble` and `augmentation` average; null: all"
     )
     batch: BatchConfig | None = Field(None, description="null: as data.batch")
     part_events: int | None = Field(
@@ -192,6 +192,7 @@ class ChainConfig(Config):
         for key, names in (("train.fresh_heads", fresh), ("predict.average_heads", averaged or ())):
             if absent := [name for name in names if name not in heads]:
                 raise ValueError(f"{key} names {', '.join(absent)}, but model.heads has {', '.join(heads)}")
+        self._require_averages()
         if self.tune is not None and self.data.validation is None:
             raise ValueError("the section tune needs data.validation: which events to choose the settings on")
         if self.inpaint is not None and self.data.test is None:
@@ -199,3 +200,16 @@ class ChainConfig(Config):
         if self.predict is not None and self.data.test is None:
             raise ValueError("the section predict needs data.test: which events to predict")
         return self
+
+    def _require_averages(self) -> None:
+        predict = self.predict
+        if predict is None or self.model is None:
+            return
+        copies = predict.augmentation is not None and predict.augmentation.count != 1
+        if not copies and len(predict.ensemble) < 2:
+            return
+        for name in self.model.heads if predict.average_heads is None else predict.average_heads:
+            try:
+                self.model.heads[name].require_average(name, max(len(predict.ensemble), 1))
+            except UserError as error:
+                raise ValueError(str(error)) from error

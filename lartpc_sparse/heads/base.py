@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -20,7 +20,7 @@ from lartpc_sparse.heads.tuning import Tuner
 from lartpc_sparse.schema import PartConfig, UserError
 from lartpc_sparse.sparse import SparseTensor
 
-__all__ = ["DECODE_TABLE", "NETWORK_TABLE", "Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
+__all__ = ["DECODE_TABLE", "NETWORK_TABLE", "Averages", "Decoded", "Evaluator", "Head", "HeadConfig", "SemanticLabels"]
 
 
 DECODE_TABLE = "decode:seconds"
@@ -85,13 +85,7 @@ class Evaluator(ABC):
 
 
 class Head(nn.Module, ABC):
-    """Turns the features of its streams into predictions for one task.
-
-    Attributes:
-        averages_networks: `average` takes outputs of several networks, not only of copies of the events.
-    """
-
-    averages_networks: ClassVar[bool] = True
+    """Turns the features of its streams into predictions for one task."""
 
     @abstractmethod
     def forward(self, features: Mapping[str, SparseTensor], batch: Batch) -> dict[str, Tensor]:
@@ -112,17 +106,12 @@ class Head(nn.Module, ABC):
     def average(self, outputs: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """One raw output for several of the same voxels: of symmetric copies of the events, or of several networks.
 
-        A head whose outputs mean the same in all of them overrides this; a single output is returned as it is.
-
-        Raises:
-            UserError: the outputs cannot be averaged.
+        A head whose outputs mean the same in all of them overrides this, and its configuration says so
+        (`HeadConfig.averages`); a single output is returned as it is.
         """
-        if len(outputs) == 1:
-            return outputs[0]
-        raise UserError(
-            f"the outputs of {type(self).__name__} cannot be averaged over copies or networks; name the heads that can "
-            "be in predict.average_heads, the others are then predicted by the first network from the event as it is"
-        )
+        if len(outputs) > 1:
+            raise NotImplementedError(f"{type(self).__name__} has no average of its outputs")
+        return outputs[0]
 
     @abstractmethod
     def decode(self, output: Mapping[str, Tensor], batch: Batch, semantic: SemanticLabels | None) -> Decoded:
@@ -133,11 +122,17 @@ class Head(nn.Module, ABC):
         return None
 
 
+Averages = Literal["nothing", "copies", "networks"]
+"""What the outputs of a head are averaged over: nothing, copies of an event, several networks, too."""
+
+
 class HeadConfig(PartConfig, ABC):
     """Base of the configurations in `model.heads`."""
 
     decoding: ClassVar[frozenset[str]] = frozenset()
     """Options that act on finished outputs alone, so that a training does not depend on them."""
+    averages: ClassVar[Averages] = "nothing"
+    """What `Head.average` takes."""
 
     weight: float = Field(1.0, ge=0, description="factor on this head's loss in the sum over heads")
 
@@ -171,6 +166,28 @@ class HeadConfig(PartConfig, ABC):
         Raises:
             ValueError: they do not fit; says which key to change.
         """
+
+    def require_average(self, name: str, networks: int) -> None:
+        """Refuse an average that the head does not have.
+
+        Args:
+            name: of the head.
+            networks: how many are averaged over.
+
+        Raises:
+            UserError: says which key to change.
+        """
+        cure = (
+            "name the other heads in predict.average_heads, this one is then predicted by the first network from the "
+            "event as it is"
+        )
+        if self.averages == "nothing":
+            raise UserError(f"the outputs of head {name} cannot be averaged over copies or networks; {cure}")
+        if self.averages == "copies" and networks > 1:
+            raise UserError(
+                f"what head {name} says is read by its own network alone, so that copies of an event can be averaged "
+                f"and networks cannot; {cure}"
+            )
 
     def targets(self) -> Transform | None:
         """A transform that adds the label columns which the loss needs."""

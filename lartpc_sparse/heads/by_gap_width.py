@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float64, Int, Int64
 
-__all__ = ["ByGapWidth", "gap_widths", "value_at_width", "width_around", "widths_rise"]
+__all__ = ["ByGapWidth", "gap_widths", "value_at_width", "width_around", "width_ranges", "widths_rise"]
 
 ByGapWidth = float | tuple[tuple[float, float], ...]
 """A value, or pairs of gap width (voxels) and value: linear between two pairs, constant beyond the outermost."""
@@ -42,3 +43,28 @@ def value_at_width(setting: ByGapWidth, widths: Float64[np.ndarray, " R"]) -> Fl
         return np.full(len(widths), setting, dtype=np.float64)
     known, values = np.array(setting, dtype=np.float64).T
     return np.asarray(np.interp(widths, known, values))
+
+
+def width_ranges(amounts: Mapping[float, float], most: int, least: float) -> list[tuple[float, list[float]]]:
+    """Ranges of widths that hold about as much each, to choose a value in each.
+
+    Args:
+        amounts: width of gaps, voxels: how much is known of them.
+        most: ranges.
+        least: amount in every range.
+
+    Returns:
+        Mean width and widths of each range, both rising; one range where two would hold too little, or where a width
+        is not known (0).
+    """
+    widths = np.array(sorted(amounts), dtype=np.float64)
+    amount = np.array([amounts[width] for width in widths.tolist()], dtype=np.float64)
+    total = float(amount.sum())
+    for number in range(most if total > 0 and widths[0] > 0 else 0, 1, -1):
+        # the middle of a width's share says where it belongs
+        part = np.minimum((np.cumsum(amount) - amount / 2) * number // total, number - 1)
+        rows = [np.flatnonzero(part == each) for each in range(number)]
+        if all(amount[own].sum() >= least for own in rows):
+            middles = [round(float(np.average(widths[own], weights=amount[own])), 1) for own in rows]
+            return [(middle, widths[own].tolist()) for middle, own in zip(middles, rows, strict=True)]
+    return [(float(np.average(widths, weights=amount)) if total > 0 else 0.0, widths.tolist())] if len(widths) else []

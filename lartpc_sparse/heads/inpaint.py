@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.transforms import MaskBoxesConfig, Transform, TransformConfig
-from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.base import Averages, Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.by_gap_width import value_at_width, width_around
 from lartpc_sparse.heads.gap_view import HINTS, MaskRegionsConfig
 from lartpc_sparse.heads.inpaint_charge import ChargeFactor
@@ -42,6 +42,7 @@ RegionViewField = Annotated[TransformConfig, OneOf(MaskBoxesConfig, MaskRegionsC
 class InpaintConfig(HeadConfig):
     """Configuration of `InpaintHead`."""
 
+    averages: ClassVar[Averages] = "networks"
     decoding: ClassVar[frozenset[str]] = frozenset(
         {"threshold", "crossing_share", "keep_probability", "fill", "energy_scale", "calibration", "tune"}
     )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, PositiveFloat
-from sklearn.linear_model import QuantileRegressor
 
-from lartpc_sparse.heads.by_gap_width import widths_rise
+from lartpc_sparse.heads.by_gap_width import width_ranges, widths_rise
 
 __all__ = ["ChargeFactor", "fitted_factor"]
 
 LEAST_TRACKS = 20
 """Fewer tracks through gaps tell no factor."""
-LEAST_TRACKS_FOR_WIDTHS = 400
-"""Fewer tell no dependence on the width: with charge good to .13 the ends of the line are then off by .015."""
-
+LEAST_IN_RANGE = 130
+"""Tracks that a factor of its own needs: with charge good to .13 their median is good to .014."""
+MOST_RANGES = 5
 
 ChargeFactor = Annotated[
     PositiveFloat | tuple[tuple[PositiveFloat, PositiveFloat], ...],
@@ -29,8 +29,7 @@ ChargeFactor = Annotated[
 def fitted_factor(widths: Sequence[float], ratios: Sequence[float]) -> ChargeFactor | None:
     """The factor with which the median of predicted / true charge of tracks through gaps is 1.
 
-    With tracks enough and gaps of several widths: median regression of the ratio on the width, a straight line over
-    the widths that were seen.
+    With gaps of several widths and tracks enough: pairs of width and factor, each for a range of widths.
 
     Args:
         widths: of the gap of each track, voxels.
@@ -41,10 +40,9 @@ def fitted_factor(widths: Sequence[float], ratios: Sequence[float]) -> ChargeFac
     """
     if len(ratios) < LEAST_TRACKS or np.median(ratios) <= 0:
         return None
-    first, last = min(widths), max(widths)
-    if len(ratios) >= LEAST_TRACKS_FOR_WIDTHS and first < last:
-        line = QuantileRegressor(quantile=0.5, alpha=0.0).fit(np.reshape(widths, (-1, 1)), ratios)
-        ends = line.predict([[first], [last]])
-        if ends.min() > 0:
-            return (first, float(1.0 / ends[0])), (last, float(1.0 / ends[1]))
-    return float(1.0 / np.median(ratios))
+    width, ratio = np.asarray(widths, dtype=np.float64), np.asarray(ratios, dtype=np.float64)
+    ranges = width_ranges(Counter(width.tolist()), MOST_RANGES, LEAST_IN_RANGE)
+    medians = [(middle, float(np.median(ratio[np.isin(width, own)]))) for middle, own in ranges]
+    if len(medians) > 1 and all(median > 0 for _, median in medians):
+        return tuple((middle, 1.0 / median) for middle, median in medians)
+    return float(1.0 / np.median(ratio))

@@ -120,6 +120,7 @@ def find_crossings(
         kinds = truth.semantic[truth.inside][rows]
         found.append(
             Crossing(
+                gap=gap,
                 width=width,
                 angle_deg=angle,
                 vertex_distance=_vertex_distance(prediction, (ends[0] + ends[1]) / 2),

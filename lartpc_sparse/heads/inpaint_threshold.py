@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float64
 from pydantic import AfterValidator, Field, PositiveFloat
 
-from lartpc_sparse.heads.by_gap_width import ByGapWidth, widths_rise
+from lartpc_sparse.heads.by_gap_width import ByGapWidth, width_ranges, widths_rise
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts
 
 __all__ = ["FillThreshold", "fitted_threshold"]
 
-LEAST_TRUE_VOXELS = 5000
+LEAST_TRUE = 5000
 """True voxels that a threshold of its own needs; with fewer, chance moves the highest F1 too far."""
-MOST_PAIRS = 3
+MOST_RANGES = 3
 HARDLY_LOWER = 0.998
 """F1 is flat around its highest value, more so with `crossing_share`. Of the thresholds at which it is this share of
 that, the highest makes up fewest voxels."""
@@ -32,8 +32,8 @@ FillThreshold = Annotated[
 def fitted_threshold(counts: Mapping[float, VoxelCounts]) -> ByGapWidth | None:
     """The threshold with the highest F1 over all true voxels of the gaps.
 
-    With gaps of several widths and voxels enough: pairs of width and threshold, each for the gaps of a range of
-    widths. Wider gaps know less, and the F1 of a set is highest at half of it (arXiv:1402.1892).
+    With gaps of several widths and voxels enough: pairs of width and threshold, each for a range of widths. Less is
+    known of wider gaps, and the F1 of a set is highest at a threshold of half of it (arXiv:1402.1892).
 
     Args:
         counts: width of the gaps, voxels: what is found at `THRESHOLDS` in all gaps of that width.
@@ -41,18 +41,14 @@ def fitted_threshold(counts: Mapping[float, VoxelCounts]) -> ByGapWidth | None:
     Returns:
         None where the gaps hold no true voxel.
     """
-    widths = np.array(sorted(counts), dtype=np.float64)
-    true = np.array([_true_voxels(counts[width]) for width in widths], dtype=np.int64)
-    if not true.sum():
+    true = {width: _true_voxels(own) for width, own in counts.items()}
+    if not sum(true.values()):
         return None
-    for pairs in range(MOST_PAIRS, 1, -1):
-        # ranges of widths that hold as many true voxels each as whole widths allow
-        part = ((np.cumsum(true) - true / 2) * pairs / true.sum()).astype(np.int64)
-        rows = [np.flatnonzero(part == number) for number in range(pairs)]
-        if all(true[own].sum() >= LEAST_TRUE_VOXELS for own in rows):
-            middles = [round(float(np.average(widths[own], weights=true[own])), 1) for own in rows]
-            best = [_highest_good(_f1(counts[width] for width in widths[own])) for own in rows]
-            return tuple(zip(middles, best, strict=True))
+    ranges = [
+        (middle, _f1(counts[each] for each in own)) for middle, own in width_ranges(true, MOST_RANGES, LEAST_TRUE)
+    ]
+    if len(ranges) > 1 and all(f1.max() > 0 for _, f1 in ranges):
+        return tuple((middle, _highest_good(f1)) for middle, f1 in ranges)
     return THRESHOLDS[int(_f1(counts.values()).argmax())]
 
 

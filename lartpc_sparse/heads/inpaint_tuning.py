@@ -20,7 +20,7 @@ from lartpc_sparse.data.classes import TRACK_NAMES
 from lartpc_sparse.data.event import Event
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.regions import box_of_voxel
-from lartpc_sparse.heads.by_gap_width import ByGapWidth, width_around
+from lartpc_sparse.heads.by_gap_width import ByGapWidth, gap_widths, width_around
 from lartpc_sparse.heads.inpaint_charge import fitted_factor
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds
@@ -167,6 +167,7 @@ class InpaintTuner(Tuner):
             earth_mover=False,
             min_voxels=self.config.evaluate.min_track_voxels,
         )
+        widths = gap_widths(seen.gaps)
         for crossing in crossings:
             if crossing.charge > 0:
-                yield crossing.width, crossing.scores["network"].charge / crossing.charge
+                yield float(widths[crossing.gap]), crossing.scores["network"].charge / crossing.charge

@@ -7,7 +7,7 @@ cluster and vertex weights. Other losses and weightings can be chosen, and losse
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.transforms import Transform
-from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.base import Averages, Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.class_groups import regroup_tensor
 from lartpc_sparse.heads.decisions import DecisionConfig, with_decisions
 from lartpc_sparse.heads.semantic_evaluation import SemanticEvaluationConfig
@@ -50,6 +50,8 @@ LossField = Annotated[SemanticLossConfig, OneOf(CrossEntropyConfig, FocalConfig,
 
 class SemanticConfig(HeadConfig):
     """Configuration of `SemanticHead`."""
+
+    averages: ClassVar[Averages] = "networks"
 
     kind: Literal["semantic"] = "semantic"
     classes: tuple[str, ...] = Field(

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from lartpc_sparse.cluster import FARTHEST, agglomerate, near_pairs, numbered_by_first, refine_clusters
 from lartpc_sparse.data.batch import Batch
+from lartpc_sparse.heads.base import Averages
 from lartpc_sparse.heads.class_groups import regroup_tensor
 from lartpc_sparse.heads.edge_scores import SCALE, EdgeLayers, compiled_scores
 from lartpc_sparse.heads.instance_tuning import VoxelGraphTuner
@@ -62,6 +63,8 @@ _LINKAGE = {
 
 class VoxelGraphConfig(InstanceHeadConfig):
     """Configuration of `VoxelGraphHead`."""
+
+    averages: ClassVar[Averages] = "copies"
 
     kind: Literal["voxel_graph"] = "voxel_graph"
     features: int = Field(16, ge=1, description="features of a voxel that its edges are scored with")
@@ -119,8 +122,6 @@ def every_so_many(kind: Int64[Tensor, " E"], most: int) -> Int64[Tensor, " M"]:
 
 class VoxelGraphHead(InstanceHead):
     """A linear layer to the features of the voxels, and two layers that score an edge."""
-
-    averages_networks: ClassVar[bool] = False
 
     def __init__(self, config: VoxelGraphConfig, in_channels: int, dim: int) -> None:
         super().__init__()

@@ -61,7 +61,8 @@ class Crossing:
     """A true track that goes into a gap and comes out of another face.
 
     Attributes:
-        width: of the gap, voxels.
+        gap: number of the gap in its event.
+        width: of the gap along the normal of the face of entry, voxels.
         angle_deg: between the line from end to end and the normal of the face, degrees.
         vertex_distance: from the nearest interaction vertex to the middle of the two ends, voxels; NaN: not known.
         kind: name of the class.
@@ -72,6 +73,7 @@ class Crossing:
         scores: by name of the way of filling.
     """
 
+    gap: int
     width: float
     angle_deg: float
     vertex_distance: float

@@ -18,7 +18,7 @@ from lartpc_sparse.report.event_scores import (
     filled_rows,
     head_classes,
     match_names,
-    threshold,
+    threshold_text,
 )
 from lartpc_sparse.report.matching import matched_numbers
 from lartpc_sparse.report.packing import pack
@@ -213,15 +213,14 @@ def _gap_views(
     for head, table in prediction.tables.items():
         if not {"coords", "active", "probability", "energy", "target_energy"} <= set(table):
             continue
-        chosen = threshold(heads.get(head))
-        active, filled = table["active"].astype(np.bool_), filled_rows(table, chosen)
+        active, filled = table["active"].astype(np.bool_), filled_rows(table, heads.get(head))
         shown = active | filled
         state = np.where(active, np.where(filled, 0, 1), 2)
         views.append(
             {
                 "title": head,
                 "kind": "gaps",
-                "threshold": chosen,
+                "threshold": threshold_text(heads.get(head)),
                 "states": [["found", FOUND], ["missed", MISSED], ["false", FALSE]],
                 "ranges": _ranges(table["coords"], margin=GAP_MARGIN) if len(table["coords"]) else None,
                 "coords": pack(table["coords"][shown].T),

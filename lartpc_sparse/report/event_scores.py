@@ -14,7 +14,15 @@ from lartpc_sparse.metrics.clustering import clustering_scores
 from lartpc_sparse.report.metrics_file import lookup, names
 from lartpc_sparse.report.training_log import thinned_rows
 
-__all__ = ["EventScores", "event_scores", "filled_rows", "head_classes", "match_names", "threshold"]
+__all__ = [
+    "EventScores",
+    "event_scores",
+    "filled_rows",
+    "head_classes",
+    "match_names",
+    "threshold_text",
+    "thresholds",
+]
 
 POOL = 400
 """Events that are scored from the predictions when the metrics have no accuracy per event."""
@@ -73,20 +81,32 @@ def _score(
                 return title, scorer(prediction, key, head_classes(head, heads, file_classes), file_classes)
     for head, table in prediction.tables.items():
         if {"active", "probability"} <= set(table):
-            return f"gap F1 of {head}", _gap_f1(table, threshold(heads.get(head)))
+            return f"gap F1 of {head}", _gap_f1(table, heads.get(head))
     return "no score", np.nan
 
 
-def threshold(head: Any) -> float:
-    """The threshold on the probability of a gap voxel: the evaluated one, 0.5 when there is none."""
+def thresholds(head: Any) -> list[tuple[float, str]]:
+    """The evaluated threshold on the probability of a gap voxel, or that of each width of gaps; each with a name."""
     value = lookup(head, "threshold")
-    return float(value) if isinstance(value, int | float) else 0.5
+    if isinstance(value, list):
+        return [(float(each), f"{each:.2f} at {width:g} voxels") for width, each in value]
+    return [(float(value), f"{value:.2f}")] if isinstance(value, int | float) else []
 
 
-def filled_rows(table: Mapping[str, np.ndarray], chosen: float) -> Bool[np.ndarray, " K"]:
-    """Which candidates are filled: as the file says, or those from the threshold on where it does not."""
-    rows: Bool[np.ndarray, " K"] = table["fill"] > 0 if "fill" in table else table["probability"] >= chosen
-    return rows
+def threshold_text(head: Any) -> str:
+    """The thresholds for a title."""
+    named = [name for _, name in thresholds(head)]
+    return f"threshold {', '.join(named)}" if named else "threshold not known"
+
+
+def filled_rows(table: Mapping[str, np.ndarray], head: Any) -> Bool[np.ndarray, " K"]:
+    """Which candidates are filled: as the file says, else those from the evaluated threshold on, or 0.5."""
+    if "fill" in table:
+        rows: Bool[np.ndarray, " K"] = table["fill"] > 0
+        return rows
+    lowest = min((value for value, _ in thresholds(head)), default=0.5)
+    likely: Bool[np.ndarray, " K"] = table["probability"] >= lowest
+    return likely
 
 
 def _accuracy(prediction: Prediction, key: str, own: Sequence[str], file_classes: Sequence[str]) -> float:
@@ -104,7 +124,7 @@ def _rand_index(prediction: Prediction, key: str, own: Sequence[str], file_class
     return np.nan if scores is None else scores.ari
 
 
-def _gap_f1(table: Mapping[str, np.ndarray], chosen: float) -> float:
-    active, filled = table["active"].astype(np.bool_), filled_rows(table, chosen)
+def _gap_f1(table: Mapping[str, np.ndarray], head: Any) -> float:
+    active, filled = table["active"].astype(np.bool_), filled_rows(table, head)
     total = int(active.sum() + filled.sum())
     return 2 * int((active & filled).sum()) / total if total else np.nan

@@ -8,6 +8,7 @@ import numpy as np
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table
 from lartpc_sparse.report.charts import Line, Spec, axis, histogram, lines, marks, rounded, vertical
+from lartpc_sparse.report.event_scores import threshold_text, thresholds
 from lartpc_sparse.report.inpainting_tracks import class_table, method_name, track_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
 from lartpc_sparse.report.palette import FOUND, MISSED, NEUTRAL, TRAIN, VALIDATION
@@ -79,20 +80,7 @@ def _score_table(metrics: dict[str, Any]) -> Table | None:
     if not rows:
         return None
     titles = map(method_name, columns)
-    return Table(f"Scores of what is filled, {_threshold_text(metrics)}", ("", *titles), tuple(rows))
-
-
-def _thresholds(metrics: dict[str, Any]) -> list[tuple[float, str]]:
-    """The chosen threshold, or that of each width of gaps, with a name."""
-    chosen = metrics.get("threshold")
-    if isinstance(chosen, list):
-        return [(float(value), f"{value:.2f} at {width:g} voxels") for width, value in chosen]
-    one = as_float(chosen)
-    return [] if one is None else [(one, f"{one:.2f}")]
-
-
-def _threshold_text(metrics: dict[str, Any]) -> str:
-    return f"threshold {', '.join(name for _, name in _thresholds(metrics)) or decimal(None)}"
+    return Table(f"Scores of what is filled, {threshold_text(metrics)}", ("", *titles), tuple(rows))
 
 
 def _score(scores: Any, keys: tuple[str, ...]) -> Any:
@@ -108,7 +96,7 @@ def _precision_recall(metrics: dict[str, Any]) -> Figure | None:
     spec = lines([Line("all thresholds", recall, precision, TRAIN)], "recall", "precision")
     r, p = as_float(metrics.get("recall")), as_float(metrics.get("precision"))
     if r is not None and p is not None:
-        spec["data"].append(_point(r, p, f"as filled, {_threshold_text(metrics)}"))
+        spec["data"].append(_point(r, p, f"as filled, {threshold_text(metrics)}"))
     unit = {"range": [0, 1.02]}
     layout = {"xaxis": axis("recall", **unit), "yaxis": axis("precision", **unit)}
     return Figure("Precision against recall", spec | {"layout": layout}, "Voxels of all gaps together.")
@@ -130,7 +118,7 @@ def _f1_curve(metrics: dict[str, Any]) -> Figure | None:
     if not len(threshold):
         return None
     spec = lines([Line("F1", threshold, f1, TRAIN, legend=False)], "threshold on the probability", "F1")
-    chosen = [value for value, _ in _thresholds(metrics)]
+    chosen = [value for value, _ in thresholds(metrics)]
     if chosen:
         marked = [vertical(value, f"chosen {', '.join(f'{each:.2f}' for each in chosen)}") for value in chosen]
         spec["layout"] |= {"shapes": [shape for shape, _ in marked], "annotations": [marked[0][1]]}

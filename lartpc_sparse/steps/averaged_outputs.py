@@ -11,7 +11,6 @@ from lartpc_sparse.config import TilesConfig
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
 from lartpc_sparse.network import Network
-from lartpc_sparse.schema import UserError
 from lartpc_sparse.steps.tiled_outputs import tiled_outputs
 
 __all__ = ["Predictor"]
@@ -49,20 +48,15 @@ class Predictor:
         """
         outputs: dict[str, Mapping[str, Tensor]] = tiled_outputs(self.first, batch, heads, self.tiles)
         averaged = tuple(name for name in heads if name in self.averaged)
-        if not averaged:
+        frames = () if self.augmentation is None else symmetries(self.augmentation, batch.image_size)[1:]
+        if not averaged or (len(self.networks) == 1 and not frames):
             return outputs
         for name in averaged:
-            head = self.first.head(name)
-            if len(self.networks) > 1 and not head.averages_networks:
-                raise UserError(
-                    f"{name}: what {type(head).__name__} says is read by its own network alone, so that copies of an "
-                    "event can be averaged and networks cannot; name the other heads in predict.average_heads"
-                )
+            self.first.config.heads[name].require_average(name, len(self.networks))
         found = {name: [outputs[name]] for name in averaged}
         for network in self.networks[1:]:
             for name, output in tiled_outputs(network, batch, averaged, self.tiles).items():
                 found[name].append(output)
-        frames = () if self.augmentation is None else symmetries(self.augmentation, batch.image_size)[1:]
         for frame in frames:
             copy = moved_batch(batch, frame)
             for network in self.networks:

@@ -61,7 +61,7 @@ def export_weights(
     if scores:
         about["metrics"] = scores
     state = read_state(path)
-    model = model_as_used(path, described.model if chain is None else chain["model"], folder)
+    model = model_as_used(path, described.model) if chain is None else model_as_used(path, chain["model"], folder)
     about["parameters"] = sum(value.numel() for value in state.values() if value.is_floating_point())
     about |= {"storage": storage, "model": model, "transforms": list(described.transforms)}
     write_weights(output, state, about, storage)

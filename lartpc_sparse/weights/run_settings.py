@@ -57,14 +57,19 @@ def model_as_used(path: Path, model: Mapping[str, Any], folder: Path | None = No
         UserError: the run's `config.yaml` or the settings of its step `tune` cannot be read.
     """
     if folder is None:
-        if path.parent.name != _TRAINING:
+        lies_in = path.absolute().parent
+        if lies_in.name != _TRAINING:
             return dict(model)
-        folder = path.parent.parent
+        folder = lies_in.parent
     chain = _chain(folder / "config.yaml")
-    found = {**model, "heads": _with_decoding(model, chain)}
-    settings = _tuned(folder / ((chain.get("tune") or {}).get("output") or "tuned.json"), path)
-    heads = {name: with_settings(head, settings.get(name, {})) for name, head in found["heads"].items()}
-    return {**found, "heads": heads}
+    heads = _with_decoding(model, chain)
+    tuned = folder / ((chain.get("tune") or {}).get("output") or "tuned.json")
+    for name, chosen in _tuned(tuned, path).items():
+        if name not in heads:
+            raise UserError(f"{tuned} is of a head {name} that the model does not have; run the step tune again")
+        heads[name] = with_settings(heads[name], chosen)
+        _require_valid(heads[name], model, name, tuned)
+    return {**model, "heads": heads}
 
 
 def _chain(path: Path) -> Mapping[str, Any]:
@@ -75,7 +80,10 @@ def _chain(path: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read ({error}); run the chain again") from error
-    return chain if isinstance(chain, Mapping) else {}
+    model = chain.get("model") if isinstance(chain, Mapping) else None
+    if not isinstance(chain, Mapping) or not isinstance(model, Mapping | None):
+        raise UserError(f"{path} is not the resolved chain of a run; run the chain again")
+    return chain
 
 
 def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +99,20 @@ def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[s
         if isinstance(other, Mapping) and other.get("kind") == head.kind:
             heads[name] = {**heads[name], **{key: other[key] for key in head.decoding if key in other}}
     return heads
+
+
+def _require_valid(head: Mapping[str, Any], model: Mapping[str, Any], name: str, tuned: Path) -> None:
+    """The settings of a head fit it, if this version knows its model at all."""
+    try:
+        known = ModelConfig.model_validate(model).heads[name]
+    except ValidationError:
+        return
+    try:
+        type(known).model_validate(head)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, (name, *first["loc"])))
+        raise UserError(f"{tuned}: settings.{where}: {first['msg']}; run the step tune again") from error
 
 
 def _tuned(path: Path, weights: Path) -> dict[str, dict[str, Any]]:

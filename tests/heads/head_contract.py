@@ -235,10 +235,19 @@ class HeadContract:
         batch, head = self.batch(crowd(dim)), self.head(dim)
         output = head(self.features(batch), batch)
         assert head.average([output]) is output
-        if type(head).average is Head.average:
-            with pytest.raises(UserError, match=r"predict\.average_heads"):
+        assert (self.config.averages == "nothing") == (type(head).average is Head.average)
+        if self.config.averages == "nothing":
+            with pytest.raises(UserError, match=r"head mine .* predict\.average_heads"):
+                self.config.require_average("mine", 1)
+            with pytest.raises(NotImplementedError):
                 head.average([output, output])
             return
+        self.config.require_average("mine", 1)
+        if self.config.averages == "copies":
+            with pytest.raises(UserError, match=r"head mine .* predict\.average_heads"):
+                self.config.require_average("mine", 2)
+        else:
+            self.config.require_average("mine", 2)
         average = head.average([output, output])
         assert average.keys() == output.keys()
         same, again = self.decode(head, output, batch), self.decode(head, dict(average), batch)

@@ -37,21 +37,24 @@ def test_factors_that_make_no_sense_are_refused(wrong: object) -> None:
 def test_the_fit_makes_the_median_right_at_every_width() -> None:
     rng = np.random.default_rng(3)
     widths = rng.integers(4, 21, 4000).astype(float)
-    bias = 1.02 - 0.006 * widths
+    bias = 1.1 - 0.02 * widths
     ratios = bias * np.exp(rng.standard_t(3, len(widths)) * 0.1)  # long tails; the median is bias
     factor = fitted_factor(widths.tolist(), ratios.tolist())
     assert isinstance(factor, tuple)
-    assert [width for width, _ in factor] == [4.0, 20.0]
+    assert len(factor) == 5
     corrected = ratios * value_at_width(factor, widths)
-    for low, high in ((4, 8), (9, 15), (16, 21)):
+    for low, high in ((4, 7), (7, 10), (10, 15), (15, 18), (18, 21)):
         chosen = (widths >= low) & (widths < high)
-        assert np.median(corrected[chosen]) == pytest.approx(1.0, abs=0.015)
+        assert np.median(corrected[chosen]) == pytest.approx(1.0, abs=0.02)
 
 
 def test_few_tracks_or_gaps_of_one_width_get_one_factor() -> None:
     widths, ratios = [float(w) for w in range(5, 21)] * 3, [0.8] * 48
     assert fitted_factor(widths, ratios) == pytest.approx(1.25)
     assert fitted_factor([10.0] * 1000, [0.8] * 1000) == pytest.approx(1.25)
+    # a few odd tracks through gaps of another width do not count for more than they are
+    assert fitted_factor([10.0] * 500 + [11.0], [0.8] * 500 + [0.1]) == pytest.approx(1.25)
+    assert fitted_factor([3.0] * 2 + [12.0] * 500, [0.2] * 2 + [0.8] * 500) == pytest.approx(1.25)
     assert fitted_factor(widths[:19], ratios[:19]) is None
     assert fitted_factor(widths, [0.0] * 40 + [1.0] * 8) is None
 

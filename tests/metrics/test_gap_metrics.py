@@ -57,7 +57,7 @@ def crossing(width: float, kind: str, charge: float) -> Crossing:
     ends = (np.array([-1.0, 0.0, 0.0]), np.array([4.0, 0.0, 0.0]))
     energy = np.ones(4)
     score = score_crossing(true, energy, true[:3], np.full(3, charge / 3), ends, earth_mover=False)
-    return Crossing(width, 10.0, float("nan"), kind, 5.0, 4, 4.0, profile_of(true, energy, ends), {"network": score})
+    return Crossing(0, width, 10.0, float("nan"), kind, 5.0, 4, 4.0, profile_of(true, energy, ends), {"network": score})
 
 
 def test_crossings_are_summed_in_bins() -> None:

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from lartpc_sparse.config import PredictConfig
+from lartpc_sparse.config import ChainConfig, PredictConfig
 from lartpc_sparse.data.batch import Batch, collate
 from lartpc_sparse.data.event import Event, EventKey
 from lartpc_sparse.data.symmetries import SymmetryConfig, moved_batch, symmetries
@@ -177,7 +177,7 @@ def test_certain_voxels_stay_certain() -> None:
 
 def test_a_head_that_cannot_be_averaged_says_so_or_is_left_out() -> None:
     made, batch, config = network(0, *HEADS), collate([event(0)]), SymmetryConfig(count=2)
-    with pytest.raises(UserError, match=r"SpatialEmbeddingHead.*predict\.average_heads"):
+    with pytest.raises(UserError, match=r"head particles cannot be averaged.*predict\.average_heads"):
         logits(Predictor((made,), config, HEADS), batch)
     some = Predictor((made,), config, ("semantic",))
     for key in ("embedding", "margin", "seediness"):
@@ -219,7 +219,7 @@ def test_an_edge_has_the_mean_of_its_scores_in_all_copies(compiled: bool, monkey
 
 def test_edges_are_not_averaged_over_networks() -> None:
     members, batch = tuple(network(seed, "semantic", "graph") for seed in range(2)), collate([event(0)])
-    with pytest.raises(UserError, match=r"graph: what VoxelGraphHead says.*predict\.average_heads"):
+    with pytest.raises(UserError, match=r"what head graph says.*predict\.average_heads"):
         logits(Predictor(members, None, ("semantic", "graph")), batch)
     some = Predictor(members, None, ("semantic",))
     first = logits(Predictor(members[:1]), batch, "graph", "features")
@@ -242,3 +242,29 @@ def test_settings_that_contradict_one_another() -> None:
         PredictConfig(checkpoint="best", ensemble=("best", "last"))
     with pytest.raises(ValidationError, match="there is neither"):
         PredictConfig(average_heads=("semantic",))
+
+
+@pytest.mark.parametrize(
+    ("predict", "said"),
+    [
+        ({"ensemble": ["a", "b"]}, "what head graph says is read by its own network alone"),
+        ({"ensemble": ["a", "b"], "average_heads": ["semantic", "particles"]}, "head particles cannot be averaged"),
+        ({"augmentation": {"count": 2}}, "head particles cannot be averaged"),
+        ({"augmentation": {"count": 2}, "average_heads": ["semantic", "graph"]}, None),
+        ({"ensemble": ["a", "b"], "average_heads": ["semantic"]}, None),
+        ({"ensemble": ["a"], "augmentation": {"count": 1}}, None),
+        ({}, None),
+    ],
+)
+def test_a_chain_whose_heads_cannot_be_averaged_is_refused_before_it_runs(predict: object, said: str | None) -> None:
+    heads = {
+        "semantic": {"kind": "semantic"},
+        "graph": {"kind": "voxel_graph"},
+        "particles": {"kind": "spatial_embedding"},
+    }
+    chain = {"data": {"test": {"kind": "sample"}}, "model": {"dim": 3, "heads": heads}, "predict": predict}
+    if said is None:
+        ChainConfig.model_validate(chain)
+        return
+    with pytest.raises(ValidationError, match=said):
+        ChainConfig.model_validate(chain)

@@ -101,8 +101,14 @@ def test_gap_voxels_are_found_missed_or_false():
     assert unpack(view["coords"]).reshape(2, -1).T.tolist() == [[0, 0], [0, 1], [1, 0]]
     assert [view["states"][k][0] for k in unpack(view["state"])] == ["found", "missed", "false"]
     assert unpack(view["hidden"]).tolist() == [0, 1, 1]
+    assert view["threshold"] == "threshold not known"
     (view,) = display(prediction, {"gaps": {"threshold": 0.05}}).payload["views"]
     assert [view["states"][k][0] for k in unpack(view["state"])] == ["found", "found", "false", "false"]
+    assert view["threshold"] == "threshold 0.05"
+    table["fill"] = np.array([1, 0, 0, 0], dtype=np.float32)
+    (view,) = display(prediction, {"gaps": {"threshold": [[5, 0.24], [20, 0.16]]}}).payload["views"]
+    assert [view["states"][k][0] for k in unpack(view["state"])] == ["found", "missed"]
+    assert view["threshold"] == "threshold 0.24 at 5 voxels, 0.16 at 20 voxels"
 
 
 def test_a_large_event_is_drawn_in_part_and_says_so():

@@ -103,10 +103,34 @@ def test_damaged_settings_are_refused_by_name(run: Path, content: str) -> None:
         using(run)
 
 
-def test_a_damaged_chain_is_refused_by_name(run: Path) -> None:
-    (run / "config.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"gaps": {"threshold": 2}}, r"mine\.json: settings\.gaps\.threshold.*run the step tune again"),
+        ({"other": {"threshold": 0.2}}, r"mine\.json is of a head other that the model does not have"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(run: Path, settings: object, said: str) -> None:
+    write_tuned(run, settings)
+    with pytest.raises(UserError, match=said):
         describe_as_used(run / "training" / "best.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [", "cannot be read"), ("- 1", "is not the resolved"), ("model: all", "is not the resolved")],
+)
+def test_a_damaged_chain_is_refused_by_name(run: Path, text: str, said: str) -> None:
+    (run / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"config\.yaml {said}"):
+        describe_as_used(run / "training" / "best.ckpt")
+
+
+def test_how_the_path_is_written_does_not_matter(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run / "training")
+    head = describe_as_used(Path("best.ckpt")).model_config().heads["gaps"]
+    assert isinstance(head, InpaintConfig)
+    assert settings_of(head) == NOW
 
 
 def test_a_checkpoint_outside_of_a_run_speaks_for_itself(run: Path, tmp_path: Path) -> None:
@@ -115,3 +139,5 @@ def test_a_checkpoint_outside_of_a_run_speaks_for_itself(run: Path, tmp_path: Pa
     shutil.copy(run / "training" / "best.ckpt", lone)
     shutil.copy(run / "config.yaml", tmp_path / "config.yaml")
     assert describe_as_used(lone).model == describe(lone).model
+    export_weights(str(lone), "mine", tmp_path / "mine.safetensors", storage="float32")
+    assert describe(tmp_path / "mine.safetensors").model_config() == describe(lone).model_config()

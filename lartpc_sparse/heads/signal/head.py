@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from lartpc_sparse.cluster.pixels import PixelClusteringConfig, cluster_table
 from lartpc_sparse.data.batch import Batch
 from lartpc_sparse.data.prediction_file import Prediction
 from lartpc_sparse.data.readers import ReaderConfig
-from lartpc_sparse.heads.base import Decoded, Head, HeadConfig, SemanticLabels
+from lartpc_sparse.heads.base import Averages, Decoded, Head, HeadConfig, SemanticLabels
 from lartpc_sparse.heads.signal.binning import binning_conflict
 from lartpc_sparse.heads.signal.evaluation import SignalEvaluationConfig
 from lartpc_sparse.heads.signal.evaluator import SignalEvaluator
@@ -40,6 +40,8 @@ class RecallConfig(Config):
 
 class SignalConfig(HeadConfig):
     """Configuration of `SignalHead`."""
+
+    averages: ClassVar[Averages] = "networks"
 
     kind: Literal["signal"] = "signal"
     signal: tuple[str, ...] = Field(
