@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ T = TypeVar("T", bound="InstanceHeadConfig")
 
 class InstanceHeadConfig(HeadConfig, ABC):
     """Base of the configurations of heads that find instances, class by class."""
+
+    decoding: ClassVar[frozenset[str]] = frozenset({"refine", "particles"})
 
     classes: dict[str, tuple[str, ...]] = Field(
         TRACK_SHOWER_GROUPS, description="classes that are clustered, each with the semantic classes it is made of"

@@ -52,6 +52,7 @@ class SemanticConfig(HeadConfig):
     """Configuration of `SemanticHead`."""
 
     averages: ClassVar[Averages] = "networks"
+    decoding: ClassVar[frozenset[str]] = frozenset({"vote", "decisions"})
 
     kind: Literal["semantic"] = "semantic"
     classes: tuple[str, ...] = Field(

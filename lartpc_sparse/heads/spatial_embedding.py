@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -55,6 +55,13 @@ _PUBLIC_THRESHOLDS = {  # of the public configurations
 
 class SpatialEmbeddingConfig(InstanceHeadConfig):
     """Configuration of `SpatialEmbeddingHead`."""
+
+    decoding: ClassVar[frozenset[str]] = InstanceHeadConfig.decoding | {
+        "thresholds",
+        "inside_components",
+        "split_unconnected",
+        "leftover",
+    }
 
     kind: Literal["spatial_embedding"] = "spatial_embedding"
     mask_loss: MaskLoss = "lovasz"

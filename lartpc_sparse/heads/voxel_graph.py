@@ -65,6 +65,7 @@ class VoxelGraphConfig(InstanceHeadConfig):
     """Configuration of `VoxelGraphHead`."""
 
     averages: ClassVar[Averages] = "copies"
+    decoding: ClassVar[frozenset[str]] = InstanceHeadConfig.decoding | {"linkage"}
 
     kind: Literal["voxel_graph"] = "voxel_graph"
     features: int = Field(16, ge=1, description="features of a voxel that its edges are scored with")

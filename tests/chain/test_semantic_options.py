@@ -44,6 +44,18 @@ def test_other_thresholds_do_not_repeat_the_training(
     assert step_inputs("predict", before, folder) != step_inputs("predict", after, folder)
 
 
+def test_a_vote_does_not_repeat_the_training(
+    small_steps: dict[str, dict[str, dict[str, dict[str, object]]]], tmp_path: Path
+) -> None:
+    small_steps["run"]["output_dir"] = str(tmp_path)  # type: ignore[assignment]
+    before = ChainConfig.model_validate(yaml.safe_load(yaml.safe_dump(small_steps)))
+    small_steps["model"]["heads"]["semantic"] |= {"vote": {"clusters": {"kind": "connected"}}, "decisions": {}}
+    after = ChainConfig.model_validate(small_steps)
+    folder = RunFolder(before)
+    assert step_inputs("train", before, folder) == step_inputs("train", after, folder)
+    assert step_inputs("predict", before, folder) != step_inputs("predict", after, folder)
+
+
 def test_rows_of_the_terminal() -> None:
     scores = {"recall": 0.9, "precision": None}
     two = {"accuracy": 0.95, "per_class": {"track": {"recall": 0.97}, "shower": {"recall": 0.93}}}

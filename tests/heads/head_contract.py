@@ -12,6 +12,7 @@ A head opts in with a short subclass:
         def check_perfect(self, result): ...
         def check_bad(self, result): ...
         def nothing_to_learn(self, batch): ...  # the batch, without what the loss needs
+        def other_decoding(self): ...  # another value of each option in `decoding`
 """
 
 from __future__ import annotations
@@ -77,6 +78,10 @@ class HeadContract:
 
     def nothing_to_learn(self, batch: Batch) -> Batch:
         """The same voxels with no label that the loss could use."""
+        raise NotImplementedError
+
+    def other_decoding(self) -> dict[str, Any]:
+        """Another value for each option of `HeadConfig.decoding`."""
         raise NotImplementedError
 
     # What the tests are made of
@@ -146,6 +151,28 @@ class HeadContract:
         features = self.features(batch)
         one, two = first(features, batch), second(features, batch)
         assert all(torch.equal(one[name], two[name]) for name in one)
+
+    @in_2d_and_3d
+    def test_a_training_does_not_depend_on_the_options_of_decoding(self, dim: int) -> None:
+        options = self.config.model_dump(mode="json")
+        changed = json.loads(json.dumps(self.other_decoding()))
+        assert changed.keys() == self.config.decoding
+        other = type(self.config).model_validate({**options, **changed})
+        same = other.model_dump(mode="json")
+        assert {name for name in options if options[name] != same[name]} == self.config.decoding
+        mine = self.head(dim)
+        torch.manual_seed(0)
+        heads = mine, other.build(in_channels=CHANNELS, dim=dim)
+        torch.testing.assert_close(heads[0].state_dict(), heads[1].state_dict(), rtol=0, atol=0)
+        batch, again = self.batch(crowd(dim)), head_batch(other, crowd(dim))
+        torch.testing.assert_close(dict(batch.labels), dict(again.labels), rtol=0, atol=0)
+        assert (self.config.streams, self.config.hints, self.config.view_fraction) == (
+            other.streams,
+            other.hints,
+            other.view_fraction,
+        )
+        losses = [head.loss(head(self.features(batch), batch), batch) for head in heads]
+        torch.testing.assert_close(losses[0], losses[1], rtol=0, atol=0)
 
     # Forward
 

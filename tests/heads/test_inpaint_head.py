@@ -59,6 +59,17 @@ class TestInpaintHead(HeadContract):
         assert result["charge"]["predicted"] == [2.0 * n for n in result["voxels"]["predicted"]]
         assert result["chamfer"]["mean"] > 0
 
+    def other_decoding(self) -> dict[str, Any]:
+        return {
+            "threshold": [[5, 0.4], [20, 0.3]],
+            "crossing_share": 0.7,
+            "keep_probability": 0.1,
+            "fill": "expected",
+            "energy_scale": 2.0,
+            "calibration": 1.1,
+            "tune": ["calibration"],
+        }
+
     def nothing_to_learn(self, batch: Batch) -> Batch:
         """The same voxels, none of them a candidate."""
         nothing = torch.zeros_like(batch.labels["candidate"])

@@ -65,6 +65,9 @@ class TestSemanticHead(HeadContract):
         assert result["track_shower"]["accuracy"] == 0
         assert result["per_class"]["shower"]["recall"] == 0
 
+    def other_decoding(self) -> dict[str, Any]:
+        return {"vote": {"clusters": {"kind": "connected"}}, "decisions": {}}
+
     def nothing_to_learn(self, batch: Batch) -> Batch:
         nothing = torch.full_like(batch.labels["semantic"], -1)
         weight = torch.zeros_like(batch.labels["semantic_weight"])

@@ -32,6 +32,9 @@ class TestSignalHead(HeadContract):
     def shapes(self, n: int, dim: int) -> dict[str, tuple[int, ...]]:
         return {"logit": (n,)}
 
+    def other_decoding(self) -> dict[str, Any]:
+        return {"threshold": 0.3, "recall": {"target": 0.8}, "keep_probability": 0.02, "clusters": {"min_pixels": 2}}
+
     def truth(self, batch: Batch) -> Tensor:
         return self.config.truth_of(batch)  # type: ignore[attr-defined]
 

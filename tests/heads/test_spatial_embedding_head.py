@@ -33,6 +33,17 @@ class TestSpatialEmbeddingHead(HeadContract):
     def shapes(self, n: int, dim: int) -> dict[str, tuple[int, ...]]:
         return {"embedding": (n, dim), "margin": (n,), "seediness": (n,)}
 
+    def other_decoding(self) -> dict[str, Any]:
+        assert isinstance(self.config, SpatialEmbeddingConfig)
+        return {
+            "refine": {"track": [{"kind": "absorb_small", "min_voxels": 7}]},
+            "particles": {"kind": "geometric"},
+            "thresholds": {name: {"seed": 0.6, "probability": 0.3} for name in self.config.classes},
+            "inside_components": ["track"],
+            "split_unconnected": True,
+            "leftover": "unassigned" if self.config.leftover == "nearest" else "nearest",
+        }
+
     def perfect(self, batch: Batch) -> dict[str, Tensor]:
         """Every instance a point of its own."""
         n, dim = batch.coords.shape

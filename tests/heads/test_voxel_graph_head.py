@@ -47,6 +47,14 @@ class TestVoxelGraphHead(HeadContract):
         assert isinstance(self.config, VoxelGraphConfig)
         return {"features": (n, self.config.features), "coords": (n, dim)}
 
+    def other_decoding(self) -> dict[str, Any]:
+        assert isinstance(self.config, VoxelGraphConfig)
+        return {
+            "refine": {"track": [{"kind": "absorb_small", "min_voxels": 7}]},
+            "particles": {"kind": "geometric"},
+            "linkage": {name: {"reach": 2, "threshold": 0.9} for name in self.config.classes},
+        }
+
     def scores(self, batch: Batch, output: dict[str, Tensor]) -> dict[str, Any]:
         plain = self.head
         self.head = lambda dim: score_by_difference(plain(dim))  # type: ignore[method-assign]

@@ -42,6 +42,7 @@ class SignalConfig(HeadConfig):
     """Configuration of `SignalHead`."""
 
     averages: ClassVar[Averages] = "networks"
+    decoding: ClassVar[frozenset[str]] = frozenset({"threshold", "recall", "keep_probability", "clusters"})
 
     kind: Literal["signal"] = "signal"
     signal: tuple[str, ...] = Field(
