@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PositiveFloat
 from lartpc_sparse.heads.by_gap_width import ByGapWidth, width_ranges, widths_rise
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts
 
-__all__ = ["FillThreshold", "fitted_threshold"]
+__all__ = ["FillThreshold", "fitted_threshold", "threshold_trials"]
 
 LEAST_TRUE = 5000
 """True voxels that a threshold of its own needs; with fewer, chance moves the highest F1 too far."""
@@ -41,15 +41,30 @@ def fitted_threshold(counts: Mapping[float, VoxelCounts]) -> ByGapWidth | None:
     Returns:
         None where the gaps hold no true voxel.
     """
-    true = {width: _true_voxels(own) for width, own in counts.items()}
-    if not sum(true.values()):
+    if not any(_true_voxels(own) for own in counts.values()):
         return None
-    ranges = [
-        (middle, _f1(counts[each] for each in own)) for middle, own in width_ranges(true, MOST_RANGES, LEAST_TRUE)
-    ]
-    if len(ranges) > 1 and all(f1.max() > 0 for _, f1 in ranges):
+    ranges = _ranges(counts)
+    if len(ranges) > 1:
         return tuple((middle, _highest_good(f1)) for middle, f1 in ranges)
     return THRESHOLDS[int(_f1(counts.values()).argmax())]
+
+
+def threshold_trials(counts: Mapping[float, VoxelCounts]) -> list[dict[str, Any]]:
+    """F1 at every threshold, over all gaps and, with `width`, over each range that has a threshold of its own."""
+    ranges = _ranges(counts)
+    every = [({"width": middle}, f1) for middle, f1 in ranges] if len(ranges) > 1 else []
+    return [
+        {**named, "threshold": threshold, "f1": value}
+        for named, f1 in [({}, _f1(counts.values())), *every]
+        for threshold, value in zip(THRESHOLDS, f1.tolist(), strict=True)
+    ]
+
+
+def _ranges(counts: Mapping[float, VoxelCounts]) -> list[tuple[float, Float64[np.ndarray, " T"]]]:
+    """Middle and F1 at every threshold of ranges of widths; none if something is never found in one of them."""
+    true = {width: _true_voxels(own) for width, own in counts.items()}
+    found = [(middle, _f1(counts[each] for each in own)) for middle, own in width_ranges(true, MOST_RANGES, LEAST_TRUE)]
+    return found if all(f1.max() > 0 for _, f1 in found) else []
 
 
 def _true_voxels(counts: VoxelCounts) -> int:

@@ -24,7 +24,7 @@ from lartpc_sparse.heads.by_gap_width import ByGapWidth, gap_widths, width_aroun
 from lartpc_sparse.heads.inpaint_charge import fitted_factor
 from lartpc_sparse.heads.inpaint_crossings import GapTruth, find_crossings
 from lartpc_sparse.heads.inpaint_fill import crossing_thresholds
-from lartpc_sparse.heads.inpaint_threshold import fitted_threshold
+from lartpc_sparse.heads.inpaint_threshold import fitted_threshold, threshold_trials
 from lartpc_sparse.heads.tuning import Tuned, Tuner
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
@@ -130,8 +130,6 @@ class InpaintTuner(Tuner):
 
     def result(self) -> Tuned:
         """See `Tuner.result`."""
-        f1 = sum(self._counts.values(), VoxelCounts.none(len(THRESHOLDS))).scores()["f1"]
-        trials = [{"threshold": t, "f1": value or 0.0} for t, value in zip(THRESHOLDS, f1, strict=True)]
         threshold, settings = self.config.threshold, dict[str, Any]()
         if "threshold" in self.config.tune:
             threshold = fitted_threshold(self._counts) or threshold
@@ -140,7 +138,7 @@ class InpaintTuner(Tuner):
         factor = fitted_factor([width for width, _ in tracks], [ratio for _, ratio in tracks])
         if factor is not None:
             settings["calibration"] = factor
-        return Tuned(settings, trials)
+        return Tuned(settings, threshold_trials(self._counts))
 
     def _charge_ratios(self, seen: _Seen, threshold: ByGapWidth) -> Iterator[tuple[float, float]]:
         """Width of the gap and predicted / true charge of the tracks through the gaps of one event.

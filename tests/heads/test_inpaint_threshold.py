@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lartpc_sparse.heads import InpaintConfig
 from lartpc_sparse.heads.by_gap_width import value_at_width
-from lartpc_sparse.heads.inpaint_threshold import FillThreshold, fitted_threshold
+from lartpc_sparse.heads.inpaint_threshold import FillThreshold, fitted_threshold, threshold_trials
 from lartpc_sparse.metrics.voxel_counts import THRESHOLDS, VoxelCounts, count_activations
 
 CHANNELS = 4
@@ -48,6 +48,22 @@ def test_each_width_gets_about_half_of_its_best_f1() -> None:
         assert -0.02 < threshold - _best_f1(near) / 2 < 0.06
         chosen = near.scores()["f1"][int(np.argmin(np.abs(np.array(THRESHOLDS) - threshold)))]
         assert chosen == pytest.approx(_best_f1(near), rel=0.01)
+
+
+def test_the_trials_show_what_each_threshold_was_chosen_by() -> None:
+    rng = np.random.default_rng(8)
+    counts = {float(width): _gaps(width, 20_000, rng) for width in range(4, 23)}
+    pairs, trials = fitted_threshold(counts), threshold_trials(counts)
+    assert isinstance(pairs, tuple)
+    for middle, threshold in pairs:
+        f1 = {trial["threshold"]: trial["f1"] for trial in trials if trial.get("width") == middle}
+        assert f1.keys() == set(THRESHOLDS)
+        assert f1[threshold] >= 0.998 * max(f1.values())
+        assert all(value < 0.998 * max(f1.values()) for each, value in f1.items() if each > threshold)
+    every = {trial["threshold"]: trial["f1"] for trial in trials if "width" not in trial}
+    assert list(every.values()) == sum(counts.values(), VoxelCounts.none(len(THRESHOLDS))).scores()["f1"]
+    assert len(trials) == 4 * len(THRESHOLDS)
+    assert len(threshold_trials({10.0: counts[10.0]})) == len(THRESHOLDS)
 
 
 def test_one_width_or_few_voxels_get_the_threshold_of_the_highest_f1() -> None:
