@@ -18,7 +18,7 @@ from lartpc_sparse.report.event_scores import (
     filled_rows,
     head_classes,
     match_names,
-    threshold_text,
+    threshold_title,
 )
 from lartpc_sparse.report.matching import matched_numbers
 from lartpc_sparse.report.packing import pack
@@ -220,7 +220,7 @@ def _gap_views(
             {
                 "title": head,
                 "kind": "gaps",
-                "threshold": threshold_text(heads.get(head)),
+                "threshold": threshold_title(heads.get(head)),
                 "states": [["found", FOUND], ["missed", MISSED], ["false", FALSE]],
                 "ranges": _ranges(table["coords"], margin=GAP_MARGIN) if len(table["coords"]) else None,
                 "coords": pack(table["coords"][shown].T),

@@ -21,6 +21,7 @@ __all__ = [
     "head_classes",
     "match_names",
     "threshold_text",
+    "threshold_title",
     "thresholds",
 ]
 
@@ -94,9 +95,15 @@ def thresholds(head: Any) -> list[tuple[float, str]]:
 
 
 def threshold_text(head: Any) -> str:
-    """The thresholds for a title."""
+    """The thresholds for a caption."""
     named = [name for _, name in thresholds(head)]
     return f"threshold {', '.join(named)}" if named else "threshold not known"
+
+
+def threshold_title(head: Any) -> str:
+    """The thresholds for the title of a panel, where there is little room."""
+    values = [value for value, _ in thresholds(head)]
+    return f"threshold {values[0]:.2f} to {values[-1]:.2f}" if len(values) > 1 else threshold_text(head)
 
 
 def filled_rows(table: Mapping[str, np.ndarray], head: Any) -> Bool[np.ndarray, " K"]:

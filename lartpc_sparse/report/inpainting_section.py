@@ -8,7 +8,7 @@ import numpy as np
 
 from lartpc_sparse.report.blocks import Block, Figure, FigureGrid, Note, Section, Table
 from lartpc_sparse.report.charts import Line, Spec, axis, histogram, lines, marks, rounded, vertical
-from lartpc_sparse.report.event_scores import threshold_text, thresholds
+from lartpc_sparse.report.event_scores import threshold_text, threshold_title, thresholds
 from lartpc_sparse.report.inpainting_tracks import class_table, method_name, track_blocks
 from lartpc_sparse.report.metrics_file import lookup, numbers, paired
 from lartpc_sparse.report.palette import FOUND, MISSED, NEUTRAL, TRAIN, VALIDATION
@@ -96,7 +96,7 @@ def _precision_recall(metrics: dict[str, Any]) -> Figure | None:
     spec = lines([Line("all thresholds", recall, precision, TRAIN)], "recall", "precision")
     r, p = as_float(metrics.get("recall")), as_float(metrics.get("precision"))
     if r is not None and p is not None:
-        spec["data"].append(_point(r, p, f"as filled, {threshold_text(metrics)}"))
+        spec["data"].append(_point(r, p, f"as filled, {threshold_title(metrics)}"))
     unit = {"range": [0, 1.02]}
     layout = {"xaxis": axis("recall", **unit), "yaxis": axis("precision", **unit)}
     return Figure("Precision against recall", spec | {"layout": layout}, "Voxels of all gaps together.")

@@ -108,7 +108,7 @@ def test_gap_voxels_are_found_missed_or_false():
     table["fill"] = np.array([1, 0, 0, 0], dtype=np.float32)
     (view,) = display(prediction, {"gaps": {"threshold": [[5, 0.24], [20, 0.16]]}}).payload["views"]
     assert [view["states"][k][0] for k in unpack(view["state"])] == ["found", "missed"]
-    assert view["threshold"] == "threshold 0.24 at 5 voxels, 0.16 at 20 voxels"
+    assert view["threshold"] == "threshold 0.24 to 0.16"
 
 
 def test_a_large_event_is_drawn_in_part_and_says_so():
