@@ -38,6 +38,8 @@ def main() -> None:
     given = parser.parse_args()
     with h5py.File(given.file) as file:
         tables = {name: columns for name, columns in _TABLE.items() if name in file}
+    if not tables:
+        parser.error(f"{given.file} has none of the particle columns {', '.join(_TABLE)}")
     reader = ColumnsConfig(
         files=(given.file,), particles=ParticleColumnsConfig(offsets="cluster_offsets", columns=tables)
     ).build()
