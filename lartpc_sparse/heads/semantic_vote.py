@@ -56,7 +56,7 @@ class VoteConfig(Config):
         try:
             self.clusters.check_heads(kinds)
         except ValueError as error:
-            raise ValueError(f"vote: {error}; or leave it out (vote: null)") from error
+            raise ValueError(f"vote (which weights may bring): {error}; or set vote: null") from error
 
     def apply(self, prediction: Prediction, name: str, names: Sequence[str]) -> Prediction:
         """The prediction with the column `label` voted on; `probability` stays that of each voxel.
