@@ -83,7 +83,7 @@ def test_wrong_classes_are_named(vote: dict[str, Any], match: str) -> None:
 def test_instances_need_a_head_that_finds_them() -> None:
     head = SemanticConfig.model_validate({"vote": {}})
     head.check_heads({"semantic": "semantic", "particles": "voxel_graph"})
-    with pytest.raises(ValueError, match=r"vote .*: clusters of kind instances need one head of kind .*; or set vote: null"):
+    with pytest.raises(ValueError, match=r"vote .*: clusters of kind instances need one head .*; or set vote: null"):
         head.check_heads({"semantic": "semantic"})
     event = predicted(4)
     del event.columns["particles/cluster"]  # type: ignore[attr-defined]
