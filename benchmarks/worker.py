@@ -52,7 +52,11 @@ class Worker:
         return {"settings": self.contestant.settings()}
 
     def run(self, what: str) -> dict[str, Any]:
-        """Seconds of one pass: `inference`, `training` or `plan`."""
+        """Seconds of one pass, `inference`, `training` or `plan`: the second of two.
+
+        The first brings back into the caches what the others' turns have pushed out: a job works through one batch
+        after another and never has their leavings before it.
+        """
         contestant = self.ready
         action: Callable[[], object] = {
             "inference": contestant.inference,
@@ -60,6 +64,7 @@ class Worker:
             "plan": contestant.build_plan,
         }[what]
         gc.collect()
+        action()
         contestant.synchronise()
         begin = time.perf_counter()
         action()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lartpc_sparse.sparse.engines.base import Engine
+from lartpc_sparse.sparse.engines.base import Engine, offers
 from lartpc_sparse.sparse.kernel import kernel_volume, per_axis
 from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.tensor import SparseTensor
@@ -18,7 +18,6 @@ from lartpc_sparse.sparse.tensor import SparseTensor
 __all__ = ["DepthwiseConv", "DepthwiseEngine", "depthwise_conv", "interpolate_up"]
 
 
-@runtime_checkable
 class DepthwiseEngine(Engine, Protocol):
     """An engine with a depthwise convolution of its own."""
 
@@ -29,7 +28,7 @@ class DepthwiseEngine(Engine, Protocol):
 
 
 def _is_depthwise(engine: Engine) -> TypeGuard[DepthwiseEngine]:
-    return isinstance(engine, DepthwiseEngine)
+    return offers(engine, "depthwise")
 
 
 def _apply(x: SparseTensor, weight: Float[Tensor, "K C"], kernel_map: KernelMap) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lartpc_sparse.sparse.engines.base import Engine
+from lartpc_sparse.sparse.engines.base import Engine, offers
 from lartpc_sparse.sparse.kernel_map import KernelMap
 
 __all__ = ["Epilogue", "FusedConvolution", "FusingEngine", "is_fusing"]
@@ -52,7 +52,6 @@ class FusedConvolution(Protocol):
         """One (num_out, C_out) result for every epilogue; maps lead to the same voxels, None is voxel to voxel."""
 
 
-@runtime_checkable
 class FusingEngine(Engine, Protocol):
     """An engine with fused convolutions."""
 
@@ -71,4 +70,4 @@ class FusingEngine(Engine, Protocol):
 
 def is_fusing(engine: Engine) -> TypeGuard[FusingEngine]:
     """Whether the engine offers fused convolutions."""
-    return isinstance(engine, FusingEngine)
+    return offers(engine, "prepare")

@@ -5,12 +5,12 @@ Engines that can do it offer `batch_norm`; `is_normalising` asks for it.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard
 
 from jaxtyping import Float
 from torch import Tensor
 
-from lartpc_sparse.sparse.engines.base import Engine
+from lartpc_sparse.sparse.engines.base import Engine, offers
 
 __all__ = ["Normalised", "NormalisingEngine", "is_normalising"]
 
@@ -31,7 +31,6 @@ class Normalised(NamedTuple):
     passed: Float[Tensor, "N C"]
 
 
-@runtime_checkable
 class NormalisingEngine(Engine, Protocol):
     """An engine with a batch normalisation of its own."""
 
@@ -55,4 +54,4 @@ class NormalisingEngine(Engine, Protocol):
 
 def is_normalising(engine: Engine) -> TypeGuard[NormalisingEngine]:
     """Whether the engine offers `batch_norm`."""
-    return isinstance(engine, NormalisingEngine)
+    return offers(engine, "batch_norm")

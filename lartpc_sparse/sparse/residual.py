@@ -5,18 +5,17 @@ Engines that can do it offer `convolve_onto`; `is_residual` asks for it.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard
 
 from jaxtyping import Float
 from torch import Tensor
 
-from lartpc_sparse.sparse.engines.base import Engine
+from lartpc_sparse.sparse.engines.base import Engine, offers
 from lartpc_sparse.sparse.kernel_map import KernelMap
 
 __all__ = ["ResidualEngine", "is_residual"]
 
 
-@runtime_checkable
 class ResidualEngine(Engine, Protocol):
     """An engine that adds a shortcut to a convolution in the same pass."""
 
@@ -37,4 +36,4 @@ class ResidualEngine(Engine, Protocol):
 
 def is_residual(engine: Engine) -> TypeGuard[ResidualEngine]:
     """Whether the engine offers `convolve_onto`."""
-    return isinstance(engine, ResidualEngine)
+    return offers(engine, "convolve_onto")

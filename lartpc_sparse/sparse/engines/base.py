@@ -15,7 +15,7 @@ from torch import Tensor
 from lartpc_sparse.sparse.kernel_map import KernelMap
 from lartpc_sparse.sparse.level import Level
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "offers"]
 
 
 @runtime_checkable
@@ -49,3 +49,11 @@ class Engine(Protocol):
         kernel_map: KernelMap,
     ) -> Float[Tensor, "num_out C_out"]:
         """out[q] = sum over pairs (p, q, k) of feats[p] @ weight[k]; differentiable in feats and weight."""
+
+
+def offers(engine: Engine, method: str) -> bool:
+    """Whether the engine has a method that not every engine has.
+
+    Every layer asks: isinstance with a runtime protocol takes 15 us.
+    """
+    return callable(getattr(engine, method, None))

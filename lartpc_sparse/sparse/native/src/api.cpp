@@ -151,9 +151,6 @@ void weight_gradient(const WeightGradient& problem, int dtype, T* result, int th
     const int64_t segment = task / ranges, begin = task % ranges * range;
     const int64_t end = std::min(problem.cin, begin + range);
     T* sum = sums + segment * size;
-    for (int64_t slot = 0; slot < slots; ++slot) {
-      std::memset(sum + (slot * problem.cin + begin) * padded, 0, static_cast<size_t>((end - begin) * padded) * sizeof(T));
-    }
     kernels().weight_gradient[dtype](problem, segment * blocks / parts.segments, (segment + 1) * blocks / parts.segments,
                                      begin, end, sum, workspace);
   });

@@ -99,8 +99,8 @@ struct Kernels {
   bool (*runs_here)();
   // One block of output rows, by storage format (LartpcDtype).
   void (*convolve[3])(const Convolution&, int64_t block, Workspace&);
-  // Blocks [first, last), weight rows [row_begin, row_end) of every slot, summed into `sum` (K, cin, padded cout), which
-  // is float32 for bfloat16.
+  // Blocks [first, last), weight rows [row_begin, row_end) of every slot: their sums go to `sum` (K, cin, padded cout),
+  // whatever was there, float32 for bfloat16.
   void (*weight_gradient[3])(const WeightGradient&, int64_t first, int64_t last, int64_t row_begin, int64_t row_end,
                              void* sum, Workspace&);
   int64_t width[2];  // elements of a vector, float32 and float64: columns are padded to it

@@ -111,11 +111,7 @@ struct Tile {
     V sum[M * N];
     T* out[M];
     ((out[R] = pairs.outputs[R] + column), ...);
-    if constexpr (FIRST) {
-      ((sum[I] = V{}), ...);
-    } else {
-      ((sum[I] = load<V>(out[I / N] + (I % N) * W)), ...);
-    }
+    ((sum[I] = V{}), ...);
     const T* row[M];
     ((row[R] = pairs.inputs[R]), ...);
     LARTPC_NOT_EMPTY(channels);
@@ -136,10 +132,11 @@ struct Tile {
             ...);
       }
     }
+    if constexpr (!FIRST) ((sum[I] += load<V>(out[I / N] + (I % N) * W)), ...);
     (store<V>(out[I / N] + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(Pairs<T> pairs, int64_t column, const T* w, int64_t w_row, int64_t channels) {
+  static LARTPC_INLINE void run(Pairs<T> pairs, int64_t column, const T* w, int64_t w_row, int64_t channels) {
     run(pairs, column, w, w_row, channels, std::make_index_sequence<M * N>{}, std::make_index_sequence<N>{},
         std::make_index_sequence<M>{});
   }
@@ -613,7 +610,7 @@ void convolve_block(const Convolution& problem, int64_t block_number, Workspace&
 
 // ---- gradient of the weight ----------------------------------------------------------------------------------------
 
-constexpr int64_t AHEAD = 12;         // pairs that are fetched ahead
+constexpr int64_t AHEAD = 24;         // pairs that are fetched ahead
 constexpr int64_t PAIRS_A_PASS = 192;  // enough to pay for reading and writing the sums, few enough for the second-level cache
 
 // sum[m][n] += sum over pairs of x[pair][m] * grad[pair][n].
@@ -624,10 +621,10 @@ struct OuterTile {
 
   template <size_t... I, size_t... J, size_t... R>
   static LARTPC_INLINE void run(int64_t pairs, const T* const* x, int64_t channel, const T* const* grad, int64_t column,
-                                T* sums, int64_t sum_row, std::index_sequence<I...>, std::index_sequence<J...>,
-                                std::index_sequence<R...>) {
+                                T* sums, int64_t sum_row, bool fresh, std::index_sequence<I...>,
+                                std::index_sequence<J...>, std::index_sequence<R...>) {
     V sum[M * N];
-    ((sum[I] = load<V>(sums + static_cast<int64_t>(I / N) * sum_row + (I % N) * W)), ...);
+    ((sum[I] = V{}), ...);
     LARTPC_NOT_EMPTY(pairs);
     for (int64_t pair = 0; pair < pairs; ++pair) {
       const T* row = x[pair] + channel;
@@ -645,53 +642,60 @@ struct OuterTile {
           }(),
           ...);
     }
+    if (!fresh) ((sum[I] += load<V>(sums + static_cast<int64_t>(I / N) * sum_row + (I % N) * W)), ...);
     (store<V>(sums + static_cast<int64_t>(I / N) * sum_row + (I % N) * W, sum[I]), ...);
   }
 
-  static void run(int64_t pairs, const T* const* x, int64_t channel, const T* const* grad, int64_t column, T* sums,
-                  int64_t sum_row) {
-    run(pairs, x, channel, grad, column, sums, sum_row, std::make_index_sequence<M * N>{},
+  static LARTPC_INLINE void run(int64_t pairs, const T* const* x, int64_t channel, const T* const* grad, int64_t column, T* sums,
+                  int64_t sum_row, bool fresh) {
+    run(pairs, x, channel, grad, column, sums, sum_row, fresh, std::make_index_sequence<M * N>{},
         std::make_index_sequence<N>{}, std::make_index_sequence<M>{});
   }
 };
 
 template <class T, int N, int M>
 void rest_of_channels(int64_t count, int64_t pairs, const T* const* x, int64_t channel, const T* const* grad,
-                      int64_t column, T* sums, int64_t sum_row) {
+                      int64_t column, T* sums, int64_t sum_row, bool fresh) {
   if constexpr (M > 0) {
     if (count == M) {
-      OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums, sum_row);
+      OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums, sum_row, fresh);
     } else {
-      rest_of_channels<T, N, M - 1>(count, pairs, x, channel, grad, column, sums, sum_row);
+      rest_of_channels<T, N, M - 1>(count, pairs, x, channel, grad, column, sums, sum_row, fresh);
     }
   }
 }
 
 template <class T, int N>
 void outer_panel(int64_t pairs, const T* const* x, int64_t begin, int64_t end, const T* const* grad, int64_t column,
-                 T* sums, int64_t sum_row) {
+                 T* sums, int64_t sum_row, bool fresh) {
   constexpr int M = tile_pairs(N);
   int64_t channel = begin;
   if (channel + M <= end) {  // the first tile brings the gradients into the cache
-    OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row);
+    OuterTile<T, M, N, true>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row, fresh);
     channel += M;
   }
   for (; channel + M <= end; channel += M) {
-    OuterTile<T, M, N, false>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row);
+    OuterTile<T, M, N, false>::run(pairs, x, channel, grad, column, sums + channel * sum_row + column, sum_row, fresh);
   }
   rest_of_channels<T, N, M - 1>(end - channel, pairs, x, channel, grad, column, sums + channel * sum_row + column,
-                                sum_row);
+                                sum_row, fresh);
 }
 
 template <class T>
 void outer_panel(int vectors, int64_t pairs, const T* const* x, int64_t begin, int64_t end, const T* const* grad,
-                 int64_t column, T* sums, int64_t sum_row) {
+                 int64_t column, T* sums, int64_t sum_row, bool fresh) {
   if constexpr (MAX_VECTORS == 4) {
-    if (vectors == 4) return outer_panel<T, 4>(pairs, x, begin, end, grad, column, sums, sum_row);
-    if (vectors == 3) return outer_panel<T, 3>(pairs, x, begin, end, grad, column, sums, sum_row);
+    if (vectors == 4) return outer_panel<T, 4>(pairs, x, begin, end, grad, column, sums, sum_row, fresh);
+    if (vectors == 3) return outer_panel<T, 3>(pairs, x, begin, end, grad, column, sums, sum_row, fresh);
   }
-  if (vectors == 2) return outer_panel<T, 2>(pairs, x, begin, end, grad, column, sums, sum_row);
-  outer_panel<T, 1>(pairs, x, begin, end, grad, column, sums, sum_row);
+  if (vectors == 2) return outer_panel<T, 2>(pairs, x, begin, end, grad, column, sums, sum_row, fresh);
+  outer_panel<T, 1>(pairs, x, begin, end, grad, column, sums, sum_row, fresh);
+}
+
+// The rows of a list of numbers; a loop that becomes vector instructions.
+template <class T>
+void resolve_rows(const T* base, int64_t stride, const int32_t* numbers, int64_t count, const T** rows) {
+  for (int64_t n = 0; n < count; ++n) rows[n] = base + numbers[n] * stride;
 }
 
 template <class T>
@@ -701,29 +705,39 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
   const LartpcMap* map = problem.map;
   const BlockCut cut(problem.rows);
   const int64_t cout = problem.cout, padded = round_up(cout, W), vectors = padded / W;
+  const int32_t slots = map ? map->slots : 1;
   const T** x = workspace.get<const T*>(INPUTS, MOST_BLOCK_ROWS + AHEAD);
-  const T** grad = workspace.get<const T*>(OUTPUTS, MOST_BLOCK_ROWS + AHEAD);
+  const T** grad = workspace.get<const T*>(OUTPUTS, 2 * MOST_BLOCK_ROWS + AHEAD);
+  const T** grad_of_output = grad + MOST_BLOCK_ROWS + AHEAD;
+  uint8_t* fresh = workspace.get<uint8_t>(FACTORS, slots);  // nothing has been summed yet
+  std::memset(fresh, 1, static_cast<size_t>(slots));
   for (int64_t b = first_block; b < last_block; ++b) {
     const int64_t first = cut.first(b), rows = cut.size(b);
     const T* gradients = static_cast<const T*>(problem.grad);
+    const T* inputs = static_cast<const T*>(problem.x);
     const auto out_row = [&](int64_t output) { return map ? map->out_row(first + output) : first + output; };
     T* copy = nullptr;
-    if (padded != cout) {  // a vector must not read beyond a row
-      copy = workspace.get<T>(SUMS, rows * padded);
-      for (int64_t i = 0; i < rows; ++i) {
-        copy_panel(gradients + out_row(i) * problem.grad_stride, 0, 1, cout, padded, copy + i * padded);
-      }
+    if (padded != cout) copy = workspace.get<T>(SUMS, rows * padded);  // a vector must not read beyond a row
+    for (int64_t i = 0; i < rows; ++i) {
+      grad_of_output[i] = gradients + out_row(i) * problem.grad_stride;
+      if (!copy) continue;
+      copy_panel(grad_of_output[i], 0, 1, cout, padded, copy + i * padded);
+      grad_of_output[i] = copy + i * padded;
     }
     const Block* block = map ? &map->blocks[b] : nullptr;
-    for (int32_t slot = 0; slot < (map ? map->slots : 1); ++slot) {
+    for (int32_t slot = 0; slot < slots; ++slot) {
       const int32_t begin = block ? block->slot_start[slot] : 0;
       const int32_t pairs = block ? block->slot_start[slot + 1] - begin : static_cast<int32_t>(rows);
       if (pairs == 0) continue;
-      for (int32_t pair = 0; pair < pairs; ++pair) {
-        const int64_t output = block ? block->outputs[begin + pair] : pair;
-        const int64_t in_row = block ? block->in_rows[begin + pair] : first + pair;
-        x[pair] = static_cast<const T*>(problem.x) + in_row * problem.x_stride;
-        grad[pair] = copy ? copy + output * padded : gradients + out_row(output) * problem.grad_stride;
+      if (block) {
+        resolve_rows(inputs, problem.x_stride, block->in_rows.get() + begin, pairs, x);
+        const uint16_t* outputs = block->outputs.get() + begin;
+        for (int32_t pair = 0; pair < pairs; ++pair) grad[pair] = grad_of_output[outputs[pair]];
+      } else {
+        for (int32_t pair = 0; pair < pairs; ++pair) {
+          x[pair] = inputs + (first + pair) * problem.x_stride;
+          grad[pair] = grad_of_output[pair];
+        }
       }
       for (int64_t spare = 0; spare < AHEAD; ++spare) {
         x[pairs + spare] = x[pairs - 1];
@@ -734,11 +748,17 @@ void weight_gradient(const WeightGradient& problem, int64_t first_block, int64_t
         const int64_t count = pairs - pass < PAIRS_A_PASS ? pairs - pass : PAIRS_A_PASS;
         for (int64_t vector = 0; vector < vectors;) {
           const int panel = next_panel(vectors - vector);
-          outer_panel<T>(panel, count, x + pass, row_begin, row_end, grad + pass, vector * W, sums, padded);
+          outer_panel<T>(panel, count, x + pass, row_begin, row_end, grad + pass, vector * W, sums, padded, fresh[slot]);
           vector += panel;
         }
+        fresh[slot] = 0;
       }
     }
+  }
+  for (int32_t slot = 0; slot < slots; ++slot) {
+    if (!fresh[slot]) continue;
+    T* sums = static_cast<T*>(sum) + (slot * problem.cin + row_begin) * padded;
+    std::memset(sums, 0, static_cast<size_t>((row_end - row_begin) * padded) * sizeof(T));
   }
 }
 
@@ -834,6 +854,10 @@ inline void weight_gradient_bfloat16(const WeightGradient& problem, int64_t firs
   uint32_t* x = workspace.get<uint32_t>(INPUTS, WORDS_A_PASS * x_row);
   uint32_t* grad = workspace.get<uint32_t>(OUTPUTS, WORDS_A_PASS * grad_row);
   std::memset(grad, 0, static_cast<size_t>(WORDS_A_PASS * grad_row) * sizeof(uint32_t));  // beyond cout it stays so
+  for (int32_t slot = 0; slot < (map ? map->slots : 1); ++slot) {
+    float* sums = static_cast<float*>(sum) + (slot * problem.cin + row_begin) * padded;
+    std::memset(sums, 0, static_cast<size_t>(channels * padded) * sizeof(float));
+  }
   for (int64_t b = first_block; b < last_block; ++b) {
     const int64_t first = cut.first(b), rows = cut.size(b);
     const Block* block = map ? &map->blocks[b] : nullptr;
