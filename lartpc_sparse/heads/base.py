@@ -130,7 +130,7 @@ class HeadConfig(PartConfig, ABC):
     """Base of the configurations in `model.heads`."""
 
     decoding: ClassVar[frozenset[str]] = frozenset()
-    """Options that act on finished outputs alone, so that a training does not depend on them."""
+    """Options of the steps after training alone, so that its weights and its validation do not depend on them."""
     averages: ClassVar[Averages] = "nothing"
     """What `Head.average` takes."""
 

@@ -60,11 +60,13 @@ def width_ranges(amounts: Mapping[float, float], most: int, least: float) -> lis
     widths = np.array(sorted(amounts), dtype=np.float64)
     amount = np.array([amounts[width] for width in widths.tolist()], dtype=np.float64)
     total = float(amount.sum())
+    if 1 < len(widths) <= most and widths[0] > 0 and amount.min() >= least:
+        return [(round(width, 1), [width]) for width in widths.tolist()]
     for number in range(most if total > 0 and widths[0] > 0 else 0, 1, -1):
         # the middle of a width's share says where it belongs
         part = np.minimum((np.cumsum(amount) - amount / 2) * number // total, number - 1)
-        rows = [np.flatnonzero(part == each) for each in range(number)]
-        if all(amount[own].sum() >= least for own in rows):
+        rows = [own for each in range(number) if len(own := np.flatnonzero(part == each))]
+        if len(rows) > 1 and all(amount[own].sum() >= least for own in rows):
             middles = [round(float(np.average(widths[own], weights=amount[own])), 1) for own in rows]
             return [(middle, widths[own].tolist()) for middle, own in zip(middles, rows, strict=True)]
     return [(float(np.average(widths, weights=amount)) if total > 0 else 0.0, widths.tolist())] if len(widths) else []

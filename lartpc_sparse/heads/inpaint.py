@@ -44,7 +44,16 @@ class InpaintConfig(HeadConfig):
 
     averages: ClassVar[Averages] = "networks"
     decoding: ClassVar[frozenset[str]] = frozenset(
-        {"threshold", "crossing_share", "keep_probability", "fill", "energy_scale", "calibration", "tune"}
+        {
+            "inference_region",
+            "threshold",
+            "crossing_share",
+            "keep_probability",
+            "fill",
+            "energy_scale",
+            "calibration",
+            "tune",
+        }
     )
 
     kind: Literal["inpaint"] = "inpaint"

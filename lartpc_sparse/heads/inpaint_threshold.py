@@ -61,10 +61,10 @@ def threshold_trials(counts: Mapping[float, VoxelCounts]) -> list[dict[str, Any]
 
 
 def _ranges(counts: Mapping[float, VoxelCounts]) -> list[tuple[float, Float64[np.ndarray, " T"]]]:
-    """Middle and F1 at every threshold of ranges of widths; none if something is never found in one of them."""
+    """Middle and F1 at every threshold of ranges of widths, but of those at which nothing is ever found."""
     true = {width: _true_voxels(own) for width, own in counts.items()}
     found = [(middle, _f1(counts[each] for each in own)) for middle, own in width_ranges(true, MOST_RANGES, LEAST_TRUE)]
-    return found if all(f1.max() > 0 for _, f1 in found) else []
+    return [(middle, f1) for middle, f1 in found if f1.max() > 0]
 
 
 def _true_voxels(counts: VoxelCounts) -> int:

@@ -44,7 +44,8 @@ class VoteConfig(Config):
         unknown = [name for name in self.classes if name not in names]
         if unknown or len(set(self.classes)) < len(self.classes):
             raise ValueError(
-                f"vote.classes are {', '.join(self.classes)}; they must be different ones of {', '.join(names)}"
+                f"vote.classes (which weights may bring) are {', '.join(self.classes)}; they must be different ones of "
+                f"{', '.join(names)}; or set vote: null"
             )
 
     def check_heads(self, kinds: Mapping[str, str]) -> None:

@@ -132,9 +132,9 @@ def _metrics(path: Path, own: Path, given: Path | None) -> dict[str, Any]:
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Without lists, which are of single events or for figures."""
+    """Without lists, which are of single events or for figures; a threshold that goes with the width is one."""
     return {
         name: _numbers(value) if isinstance(value, Mapping) else value
         for name, value in scores.items()
-        if not isinstance(value, list)
+        if not isinstance(value, list) or name == "threshold"
     }

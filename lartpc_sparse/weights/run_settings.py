@@ -62,13 +62,15 @@ def model_as_used(path: Path, model: Mapping[str, Any], folder: Path | None = No
             return dict(model)
         folder = lies_in.parent
     chain = _chain(folder / "config.yaml")
-    heads = _with_decoding(model, chain)
+    heads = _with_decoding(model, chain, folder / "config.yaml")
+    if chain and chain.get("tune") is None:  # the run itself no longer takes what an earlier `tune` chose
+        return {**model, "heads": heads}
     tuned = folder / ((chain.get("tune") or {}).get("output") or "tuned.json")
     for name, chosen in _tuned(tuned, path).items():
         if name not in heads:
             raise UserError(f"{tuned} is of a head {name} that the model does not have; run the step tune again")
         heads[name] = with_settings(heads[name], chosen)
-        _require_valid(heads[name], model, name, tuned)
+        _require_valid(heads[name], model, name, f"{tuned}: settings", "run the step tune again")
     return {**model, "heads": heads}
 
 
@@ -80,14 +82,22 @@ def _chain(path: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read ({error}); run the chain again") from error
-    model = chain.get("model") if isinstance(chain, Mapping) else None
-    if not isinstance(chain, Mapping) or not isinstance(model, Mapping | None):
+    if not isinstance(chain, Mapping) or not _is_resolved(chain):
         raise UserError(f"{path} is not the resolved chain of a run; run the chain again")
     return chain
 
 
-def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any]:
-    """The heads of a model, with the decoding options of the same heads of a chain."""
+def _is_resolved(chain: Mapping[str, Any]) -> bool:
+    """Whether what is read of a chain has the form that a run writes."""
+    model, tune = chain.get("model"), chain.get("tune")
+    if not isinstance(model, Mapping | None) or not isinstance(tune, Mapping | None):
+        return False
+    heads = (model or {}).get("heads")
+    return isinstance(heads, Mapping | None) and isinstance((tune or {}).get("output"), str | None)
+
+
+def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The heads of a model, with the decoding options of the same heads of the chain in `path`."""
     heads = dict(model["heads"])
     now = (chain.get("model") or {}).get("heads") or {}
     try:
@@ -98,11 +108,13 @@ def _with_decoding(model: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[s
         other = now.get(name)
         if isinstance(other, Mapping) and other.get("kind") == head.kind:
             heads[name] = {**heads[name], **{key: other[key] for key in head.decoding if key in other}}
+            cure = "the network was trained with other options; give the chain those, or train again"
+            _require_valid(heads[name], model, name, f"{path}: model.heads", cure)
     return heads
 
 
-def _require_valid(head: Mapping[str, Any], model: Mapping[str, Any], name: str, tuned: Path) -> None:
-    """The settings of a head fit it, if this version knows its model at all."""
+def _require_valid(head: Mapping[str, Any], model: Mapping[str, Any], name: str, place: str, cure: str) -> None:
+    """The settings of a head, which stand in `place`, fit it, if this version knows its model at all."""
     try:
         known = ModelConfig.model_validate(model).heads[name]
     except ValidationError:
@@ -112,7 +124,7 @@ def _require_valid(head: Mapping[str, Any], model: Mapping[str, Any], name: str,
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
-        raise UserError(f"{tuned}: settings.{where}: {first['msg']}; run the step tune again") from error
+        raise UserError(f"{place}.{where}: {first['msg']}; {cure}") from error
 
 
 def _tuned(path: Path, weights: Path) -> dict[str, dict[str, Any]]:

@@ -61,6 +61,7 @@ class TestInpaintHead(HeadContract):
 
     def other_decoding(self) -> dict[str, Any]:
         return {
+            "inference_region": {"kind": "mask_boxes", "size": 3},
             "threshold": [[5, 0.4], [20, 0.3]],
             "crossing_share": 0.7,
             "keep_probability": 0.1,

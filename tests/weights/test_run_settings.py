@@ -118,11 +118,37 @@ def test_settings_that_do_not_fit_are_refused_by_name(run: Path, settings: objec
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: [", "cannot be read"), ("- 1", "is not the resolved"), ("model: all", "is not the resolved")],
+    [
+        ("a: [", "cannot be read"),
+        ("- 1", "is not the resolved"),
+        ("model: all", "is not the resolved"),
+        ("model: {heads: [gaps]}", "is not the resolved"),
+        ("tune: true", "is not the resolved"),
+        ("tune: {output: 3}", "is not the resolved"),
+    ],
 )
 def test_a_damaged_chain_is_refused_by_name(run: Path, text: str, said: str) -> None:
     (run / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=rf"config\.yaml {said}"):
+        describe_as_used(run / "training" / "best.ckpt")
+
+
+def test_a_run_that_no_longer_tunes_takes_nothing_of_an_earlier_tune(run: Path) -> None:
+    (run / "mine.json").rename(run / "tuned.json")
+    chain = yaml.safe_load((run / "config.yaml").read_text())
+    for without in ({"tune": None}, {}):
+        text = yaml.safe_dump({key: value for key, value in chain.items() if key != "tune"} | without)
+        (run / "config.yaml").write_text(text)
+        assert gaps_of(using(run)).calibration == 1.0
+    (run / "config.yaml").unlink()
+    assert gaps_of(using(run)).calibration == ((5.0, 1.5), (9.0, 2.0))
+
+
+def test_options_that_do_not_fit_the_trained_network_are_refused_by_name(run: Path) -> None:
+    chain = yaml.safe_load((run / "config.yaml").read_text())
+    chain["model"]["heads"]["gaps"]["threshold"] = 2
+    (run / "config.yaml").write_text(yaml.safe_dump(chain))
+    with pytest.raises(UserError, match=r"config\.yaml: model\.heads\.gaps\.threshold.*or train again"):
         describe_as_used(run / "training" / "best.ckpt")
 
 

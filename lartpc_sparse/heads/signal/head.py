@@ -133,9 +133,9 @@ class SignalHead(Head):
         return {loss.kind: loss.weight * loss.term(output["logit"], truth) for loss in self.config.losses}
 
     def monitor(self, output: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """`recall` and `precision` of the pixels at the threshold."""
+        """`recall` and `precision` of the pixels whose probability is above one half, whatever `threshold` is."""
         truth = self.config.truth_of(batch)
-        chosen = torch.sigmoid(output["logit"]) >= self.config.threshold
+        chosen = output["logit"] > 0
         right = (chosen & (truth == 1)).sum()
         return {
             "recall": right / (truth == 1).sum().clamp(min=1),
